@@ -1,0 +1,80 @@
+//! Stage 4: what the model expects of the newest frame.
+//!
+//! Two engines read the same file: `native` (plain Rust for the known architecture) and `torch`
+//! (a worker process that runs any TorchScript module of the contract in `docs/model-format.md`).
+//! Imports `frame`, `window` and `model` only.
+
+pub mod graph;
+pub mod kernel;
+pub mod native;
+pub mod torch;
+
+use std::path::PathBuf;
+
+/// The model's expectation of the newest frame of a window, in standardised units.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Expectation {
+    /// `[F]`, the last reconstructed frame of the autoencoder; zeros without an LSTM.
+    pub reconstruction: Vec<f32>,
+    /// `[F]`, each sensor estimated from the others only; zeros when the model has no such head.
+    pub neighbour: Vec<f32>,
+}
+
+impl Expectation {
+    pub fn zeros(sensors: usize) -> Self {
+        Expectation {
+            reconstruction: vec![0.0; sensors],
+            neighbour: vec![0.0; sensors],
+        }
+    }
+}
+
+/// Runs a model over a stream of standardised frames.
+pub trait Engine: Send {
+    /// `"native"` or `"torch"`.
+    fn name(&self) -> &'static str;
+
+    /// Forgets all earlier frames: the next window starts with the next frame.
+    fn reset(&mut self);
+
+    /// Takes the newest standardised frame `x` `[F]` (finite; stale sensors stand at 0, their
+    /// training mean). Once T frames have been seen since the last reset, writes what the model
+    /// expects of `x` and returns true; before that returns false and leaves `out` alone.
+    ///
+    /// # Errors
+    /// The frame has no expectation (a worker died, hung or answered rubbish). The engine stays
+    /// usable: the following frames are tried again, and the window is kept.
+    fn step(&mut self, x: &[f32], out: &mut Expectation) -> Result<bool, EngineError>;
+
+    /// Runs independent windows `windows` `[B,T,F]`, without touching the stream's state, and
+    /// returns the full outputs. Not on the hot path: golden vectors, verification, export.
+    ///
+    /// # Errors
+    /// As for [`Engine::step`].
+    fn run_windows(&mut self, windows: &[f32], batch: usize) -> Result<WindowOutputs, EngineError>;
+}
+
+/// The outputs of whole windows.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WindowOutputs {
+    /// `[B,T,F]`
+    pub reconstruction: Vec<f32>,
+    /// `[B,F]`; zeros when the module returns a reconstruction only.
+    pub neighbour: Vec<f32>,
+}
+
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    #[error(
+        "the torch worker {path} cannot be started: {source}; install it with the anomalyd-torch \
+         package or scripts/libtorch.sh, or use `engine = \"native\"`"
+    )]
+    WorkerMissing {
+        path: PathBuf,
+        source: std::io::Error,
+    },
+    #[error("the torch worker {0}")]
+    Worker(String),
+    #[error("this model cannot run on the native engine: {0}; use `--engine torch`")]
+    Unsupported(String),
+}

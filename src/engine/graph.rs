@@ -1,0 +1,1 @@
+//! The neighbour head: each sensor's expectation from the other sensors (contract).

@@ -1,0 +1,1 @@
+//! The torch engine's client (contract).

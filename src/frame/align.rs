@@ -1,0 +1,1 @@
+//! Samples to frames (contract, to be implemented).

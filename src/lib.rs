@@ -1,0 +1,18 @@
+//! anomalyd: from sensor samples to explained alarms.
+//!
+//! ```text
+//! ingest ─► frame ─► window ─► engine ─► score ─► alarm ─► output
+//! ```
+
+pub mod alarm;
+pub mod cli;
+pub mod clock;
+pub mod config;
+pub mod engine;
+pub mod frame;
+pub mod ingest;
+pub mod model;
+pub mod output;
+pub mod score;
+pub mod simulate;
+pub mod window;
