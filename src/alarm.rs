@@ -1,5 +1,18 @@
-//! Stage 6 (contract).
-use crate::frame::Timestamp;
+//! Stage 6: from scores to alarms that people can act on.
+//!
+//! One fault is one alarm with a stable id: raised, perhaps updated, cleared (ISA-18.2's terms).
+//! Imports `frame`, `window`, `model` and `score`. Pure: time comes with the samples.
+
+pub mod attribution;
+pub mod flood;
+mod id;
+pub mod machine;
+pub mod silent;
+
+pub use machine::{AlarmConfig, AlarmMachine};
+pub use silent::SilentWatch;
+
+use crate::frame::{Timestamp, format_span};
 
 /// What an alarm says about one responsible sensor.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
@@ -7,12 +20,12 @@ pub struct SensorEvidence {
     pub sensor: String,
     #[serde(skip_serializing_if = "String::is_empty")]
     pub unit: String,
-    /// In the sensor's own unit.
-    pub seen: f64,
-    pub expected: f64,
-    /// The sensors that set the expectation, strongest first (at most three); empty for the raw head.
+    /// In the sensor's own unit; absent for a silent sensor.
+    pub seen: Option<f64>,
+    pub expected: Option<f64>,
+    /// The sensors that set the expectation, strongest first (at most three).
     pub from: Vec<String>,
-    /// The head that spoke loudest: `reconstruction`, `neighbour` or `raw`.
+    /// The head that spoke loudest: `reconstruction`, `neighbour` or `raw`; `silent` otherwise.
     pub head: &'static str,
     /// How unusual: the sensor's u, in multiples of its normal spread.
     pub strength: f64,
@@ -23,7 +36,7 @@ pub struct SensorEvidence {
 pub enum AlarmKind {
     /// The score crossed the threshold.
     Anomaly,
-    /// A sensor stopped reporting.
+    /// Sensors stopped reporting.
     Silent,
 }
 
@@ -31,7 +44,7 @@ pub enum AlarmKind {
 #[serde(rename_all = "lowercase")]
 pub enum Transition {
     Raised,
-    /// The alarm stands and repeats its notice.
+    /// The alarm stands and repeats its notice (or, when silent, names further sensors).
     Updated,
     Cleared,
 }
@@ -39,16 +52,171 @@ pub enum Transition {
 /// One line of the alarm stream, the same for every output.
 #[derive(Debug, Clone, PartialEq, serde::Serialize)]
 pub struct AlarmEvent {
-    /// Stable over raised, updated and cleared: four characters or more, like `a7k2`.
+    /// Stable over raised, updated and cleared: a letter and at least three more characters.
     pub id: String,
     pub kind: AlarmKind,
     pub transition: Transition,
     pub time: Timestamp,
     pub raised_at: Timestamp,
-    /// Relative to the threshold in force: 1.0 raises.
+    /// Relative to the threshold in force: 1.0 raises. 0 for a silent sensor.
     pub score: f64,
     pub peak_score: f64,
-    /// Up to five, most responsible first.
+    /// Up to five, most responsible first, as they were when the notice was given.
     pub sensors: Vec<SensorEvidence>,
+    /// Name and version of the model that judged.
     pub model: String,
+}
+
+impl AlarmEvent {
+    /// The event as people read it (journal, replay, the text of other outputs), naming at most
+    /// `most` sensors; lines are separated by `\n`, without one at the end.
+    pub fn text(&self, most: usize) -> String {
+        let id = &self.id;
+        let span = format_span(self.time.seconds_since(self.raised_at));
+        let clock = self.time.clock_text();
+        let mut text = match (self.kind, self.transition) {
+            (AlarmKind::Anomaly, Transition::Raised) => {
+                format!(
+                    "alarm {id} raised: score {:.1} (1.0 raises), {clock}",
+                    self.score
+                )
+            }
+            (AlarmKind::Anomaly, Transition::Updated) => format!(
+                "alarm {id} stands for {span}: score {:.1}, peak {:.1}, {clock}",
+                self.score, self.peak_score
+            ),
+            (AlarmKind::Anomaly, Transition::Cleared) => {
+                return format!(
+                    "alarm {id} cleared after {span}, peak score {:.1}",
+                    self.peak_score
+                );
+            }
+            (AlarmKind::Silent, Transition::Cleared) => {
+                return format!("alarm {id} cleared after {span}: all sensors report again");
+            }
+            (AlarmKind::Silent, _) => format!("alarm {id} raised: no values from sensors, {clock}"),
+        };
+        let width = self
+            .sensors
+            .iter()
+            .take(most)
+            .map(|e| e.sensor.len())
+            .max()
+            .unwrap_or(0);
+        for evidence in self.sensors.iter().take(most) {
+            text.push_str(&format!(
+                "\n  {:<width$}  {}",
+                evidence.sensor,
+                evidence.text()
+            ));
+        }
+        if self.kind == AlarmKind::Silent && self.sensors.len() > most {
+            text.push_str(&format!("\n  and {} more", self.sensors.len() - most));
+        }
+        text
+    }
+}
+
+impl SensorEvidence {
+    fn text(&self) -> String {
+        let (Some(seen), Some(expected)) = (self.seen, self.expected) else {
+            return match self.seen {
+                Some(last) => format!("silent, last value {}", with_unit(last, 0.0, &self.unit)),
+                None => "silent, never reported".to_owned(),
+            };
+        };
+        let step = seen - expected;
+        let mut text = format!("seen {}, expected ", with_unit(seen, step, &self.unit));
+        text.push_str(&with_unit(expected, step, ""));
+        if !self.from.is_empty() {
+            text.push_str(&format!(" from {}", self.from.join(", ")));
+        }
+        text
+    }
+}
+
+/// A value with enough decimals to show a difference of size `step`.
+fn with_unit(value: f64, step: f64, unit: &str) -> String {
+    let size = if step.abs() > 0.0 {
+        step.abs()
+    } else {
+        value.abs().max(1e-9)
+    };
+    // One digit beyond the difference that matters, at most three significant ones.
+    let decimals = (1.0 - size.log10().floor()).clamp(0.0, 6.0) as usize;
+    let number = format!("{value:.decimals$}");
+    let number = match number.contains('.') {
+        true => number.trim_end_matches('0').trim_end_matches('.'),
+        false => number.as_str(),
+    };
+    let number = if number == "-0" { "0" } else { number };
+    if unit.is_empty() {
+        number.to_owned()
+    } else {
+        format!("{number} {unit}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(transition: Transition) -> AlarmEvent {
+        AlarmEvent {
+            id: "a7k2".to_owned(),
+            kind: AlarmKind::Anomaly,
+            transition,
+            time: Timestamp(1_764_079_787_000_000_000),
+            raised_at: Timestamp(1_764_079_387_000_000_000),
+            score: 3.42,
+            peak_score: 9.07,
+            sensors: vec![
+                SensorEvidence {
+                    sensor: "FIT401".to_owned(),
+                    unit: "m3/h".to_owned(),
+                    seen: Some(0.6212),
+                    expected: Some(1.7099),
+                    from: vec!["P401".to_owned(), "P402".to_owned()],
+                    head: "neighbour",
+                    strength: 12.0,
+                },
+                SensorEvidence {
+                    sensor: "UV401".to_owned(),
+                    unit: String::new(),
+                    seen: Some(1.0),
+                    expected: Some(2.0),
+                    from: vec![],
+                    head: "raw",
+                    strength: 5.0,
+                },
+            ],
+            model: "plant 1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_raised_alarm_reads_well() {
+        assert_eq!(
+            event(Transition::Raised).text(3),
+            "alarm a7k2 raised: score 3.4 (1.0 raises), 14:09:47 UTC\n  \
+             FIT401  seen 0.6 m3/h, expected 1.7 from P401, P402\n  \
+             UV401   seen 1, expected 2"
+        );
+    }
+
+    #[test]
+    fn a_cleared_alarm_says_how_long_and_how_bad() {
+        assert_eq!(
+            event(Transition::Cleared).text(3),
+            "alarm a7k2 cleared after 6 min 40 s, peak score 9.1"
+        );
+    }
+
+    #[test]
+    fn numbers_show_the_difference_that_matters() {
+        assert_eq!(with_unit(812.345, 22.0, "mm"), "812 mm");
+        assert_eq!(with_unit(7.0312, 0.042, ""), "7.031");
+        assert_eq!(with_unit(-0.0001, 5.0, ""), "0");
+        assert_eq!(with_unit(1e9, 1e6, ""), "1000000000");
+    }
 }
