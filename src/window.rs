@@ -64,18 +64,27 @@ impl Standardiser {
             }
         }
         if any_stale {
-            self.impute(frame, x);
+            self.impute(x, |i| frame.freshness[i] == Freshness::Stale);
         }
     }
 
-    fn impute(&self, frame: &Frame, x: &mut [f32]) {
+    /// Gives the NaN entries of an already standardised row `x` `[F]` the same stand-ins.
+    pub fn impute_missing(&self, x: &mut [f32]) {
+        if x.iter().any(|value| value.is_nan()) {
+            let missing: Vec<bool> = x.iter().map(|value| value.is_nan()).collect();
+            x.iter_mut()
+                .filter(|value| value.is_nan())
+                .for_each(|value| *value = 0.0);
+            self.impute(x, |i| missing[i]);
+        }
+    }
+
+    fn impute(&self, x: &mut [f32], missing: impl Fn(usize) -> bool) {
         for _ in 0..IMPUTE_PASSES {
-            for i in 0..self.sensors() {
-                if frame.freshness[i] == Freshness::Stale {
-                    let sources = &self.sources[self.starts[i]..self.starts[i + 1]];
-                    let expected: f32 = sources.iter().map(|&(j, weight)| weight * x[j]).sum();
-                    x[i] = expected.clamp(-CLIP, CLIP);
-                }
+            for i in (0..self.sensors()).filter(|&i| missing(i)) {
+                let sources = &self.sources[self.starts[i]..self.starts[i + 1]];
+                let expected: f32 = sources.iter().map(|&(j, weight)| weight * x[j]).sum();
+                x[i] = expected.clamp(-CLIP, CLIP);
             }
         }
     }

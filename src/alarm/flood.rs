@@ -8,7 +8,8 @@
 use crate::frame::Timestamp;
 
 const SECONDS_A_WEEK: f64 = 7.0 * 86_400.0;
-/// Notices that are free before the bar rises.
+/// The level above which the bar rises. A new appliance starts at it: quiet time earns the credit
+/// for two notices in a row, nobody is given it (docs/decisions/0003-flood-credit.md).
 const FREE_LEVEL: f64 = 2.0;
 /// A notice is charged to at most this many sensors ...
 const CHARGED_SENSORS: usize = 3;
@@ -31,7 +32,7 @@ impl FloodControl {
     pub fn new(budget: f64, sensors: usize) -> Self {
         FloodControl {
             budget,
-            level: 0.0,
+            level: FREE_LEVEL,
             attenuation: vec![0.0; sensors],
             now: None,
         }
@@ -89,18 +90,19 @@ mod tests {
     use super::*;
 
     #[test]
-    fn the_bar_rises_after_free_notices_and_comes_down_with_time() {
+    fn the_bar_rises_with_notices_and_comes_down_with_time() {
         let mut flood = FloodControl::new(7.0, 2);
         flood.advance(Timestamp::EPOCH);
-        for _ in 0..4 {
+        assert_eq!(flood.gain(), 1.0);
+        for _ in 0..2 {
             flood.charge(&[5.0, 1.0]);
         }
         assert_eq!(flood.gain(), 4.0);
-        assert_eq!(flood.attenuation(), [4.0, 0.0]);
+        assert_eq!(flood.attenuation(), [2.0, 0.0]);
         // Seven a week is one a day; sensors leak at a quarter of it.
         flood.advance(Timestamp::from_seconds(86_400));
         assert!((flood.gain() - 2.0).abs() < 1e-9);
-        assert!((flood.attenuation()[0] - 3.75).abs() < 1e-5);
+        assert!((flood.attenuation()[0] - 1.75).abs() < 1e-5);
         flood.advance(Timestamp::from_seconds(0));
         assert!((flood.gain() - 2.0).abs() < 1e-9);
         flood.advance(Timestamp::from_seconds(86_400 * 60));
@@ -114,6 +116,6 @@ mod tests {
         assert_eq!(flood.attenuation(), [0.0, 1.0, 1.0, 0.0, 1.0]);
         flood.charge(&[0.0; 5]);
         assert_eq!(flood.attenuation(), [0.0, 1.0, 1.0, 0.0, 1.0]);
-        assert_eq!(flood.level(), 2.0);
+        assert_eq!(flood.level(), 4.0);
     }
 }

@@ -1,0 +1,193 @@
+//! The synchronous core: window → engine → score → alarm, for one stream of frames.
+//!
+//! The daemon, `replay`, `evaluate` and calibration's golden vectors all run this very code; it
+//! wires stages and has no clock, thread, input or output of its own. May import stages 1 to 6.
+
+mod choose;
+mod verify;
+
+pub use choose::{EngineChoice, OpenError, open_engine};
+pub use verify::{Agreement, GOLDEN_TOLERANCE, golden_scores, verify};
+
+use std::sync::Arc;
+
+use crate::alarm::attribution::evidence;
+use crate::alarm::{AlarmConfig, AlarmEvent, AlarmKind, AlarmMachine, Transition};
+use crate::engine::{Engine, EngineError, Expectation};
+use crate::frame::{Frame, Timestamp};
+use crate::model::{Manifest, ModelFile};
+use crate::score::Scorer;
+use crate::score::threshold::Thresholds;
+use crate::window::Standardiser;
+
+/// What a user may set about judging; everything else comes with the model.
+#[derive(Debug, Clone, PartialEq)]
+pub struct PipelineConfig {
+    /// N; `None` takes the model's.
+    pub max_false_alarms_per_week: Option<f64>,
+    /// How long the score must stay low before an alarm clears.
+    pub clear_after_nanos: i64,
+}
+
+impl Default for PipelineConfig {
+    fn default() -> Self {
+        PipelineConfig { max_false_alarms_per_week: None, clear_after_nanos: CLEAR_AFTER_NANOS }
+    }
+}
+
+/// Ten minutes.
+pub const CLEAR_AFTER_NANOS: i64 = 600_000_000_000;
+
+/// The score of one sample.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct SampleScore {
+    /// Chart A without flood control: for plots and evaluation.
+    pub published: f32,
+    /// Relative to the alarm threshold in force: 1.0 raises.
+    pub relative: f64,
+}
+
+/// What one frame led to.
+#[derive(Debug)]
+pub enum Outcome {
+    Scored(SampleScore, Option<AlarmEvent>),
+    /// The window is not full yet: nothing is made up.
+    WindowFilling,
+    /// The engine could not say; the frame stays unscored and no alarm is invented.
+    Unscored(EngineError),
+}
+
+/// Counts of frames by outcome.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct FrameCounts {
+    pub frames: u64,
+    pub scored: u64,
+    /// Frames without a score because the engine failed.
+    pub unscored: u64,
+}
+
+pub struct Pipeline {
+    manifest: Arc<Manifest>,
+    model_name: String,
+    standardiser: Standardiser,
+    engine: Box<dyn Engine>,
+    scorer: Scorer,
+    machine: AlarmMachine,
+    x: Vec<f32>,
+    expectation: Expectation,
+    counts: FrameCounts,
+}
+
+impl Pipeline {
+    pub fn new(model: &ModelFile, engine: Box<dyn Engine>, config: &PipelineConfig) -> Self {
+        let manifest = Arc::new(model.manifest.clone());
+        let sensors = manifest.sensors.len();
+        let budget =
+            config.max_false_alarms_per_week.unwrap_or(manifest.max_false_alarms_per_week);
+        let model_name = format!("{} {}", manifest.name, manifest.version);
+        let alarm = AlarmConfig {
+            max_false_alarms_per_week: budget,
+            thresholds: Thresholds::for_budget(&manifest.charts, budget),
+            clear_after_nanos: config.clear_after_nanos,
+            model: model_name.clone(),
+        };
+        Pipeline {
+            standardiser: Standardiser::new(&manifest.sensors, &manifest.edges),
+            scorer: Scorer::new(&manifest),
+            machine: AlarmMachine::new(alarm, sensors),
+            x: vec![0.0; sensors],
+            expectation: Expectation::zeros(sensors),
+            counts: FrameCounts::default(),
+            engine,
+            model_name,
+            manifest,
+        }
+    }
+
+    /// Runs one frame through all stages.
+    pub fn step(&mut self, frame: &Frame) -> Outcome {
+        self.counts.frames += 1;
+        if frame.restart {
+            self.engine.reset();
+            self.scorer.restart();
+            self.machine.restart();
+        }
+        self.standardiser.standardise(frame, &mut self.x);
+        match self.engine.step(&self.x, &mut self.expectation) {
+            Ok(true) => self.judge(frame),
+            Ok(false) => Outcome::WindowFilling,
+            Err(error) => {
+                self.counts.unscored += 1;
+                Outcome::Unscored(error)
+            }
+        }
+    }
+
+    fn judge(&mut self, frame: &Frame) -> Outcome {
+        self.counts.scored += 1;
+        let charts = self.scorer.step(
+            frame,
+            &self.x,
+            &self.expectation,
+            self.machine.flood().attenuation(),
+            self.machine.is_on(),
+        );
+        // Evidence is named with the attenuation that the alarm was judged with, so it is kept
+        // only for the rare sample that may change something.
+        let before = (self.machine.is_on(), self.machine.thresholds().ratio(charts.a, charts.b));
+        let attenuation = match before {
+            (false, ratio) if ratio < 1.0 => None,
+            _ => Some(self.machine.flood().attenuation().to_vec()),
+        };
+        let judgement = self.machine.step(frame.time, charts, &self.scorer);
+        let event = judgement.change.map(|(transition, open)| AlarmEvent {
+            id: open.id,
+            kind: AlarmKind::Anomaly,
+            transition,
+            time: frame.time,
+            raised_at: open.raised_at,
+            score: judgement.score,
+            peak_score: open.peak_score,
+            sensors: match transition {
+                Transition::Cleared => Vec::new(),
+                Transition::Raised | Transition::Updated => evidence(
+                    &self.manifest,
+                    &self.standardiser,
+                    &self.scorer,
+                    attenuation.as_deref().unwrap_or_default(),
+                    frame,
+                    &self.x,
+                ),
+            },
+            model: self.model_name.clone(),
+        });
+        let score = SampleScore { published: charts.published, relative: judgement.score };
+        Outcome::Scored(score, event)
+    }
+
+    pub fn manifest(&self) -> &Arc<Manifest> {
+        &self.manifest
+    }
+
+    /// Name and version of the model, as events carry them.
+    pub fn model_name(&self) -> &str {
+        &self.model_name
+    }
+
+    pub fn engine_name(&self) -> &'static str {
+        self.engine.name()
+    }
+
+    pub fn machine(&self) -> &AlarmMachine {
+        &self.machine
+    }
+
+    pub fn counts(&self) -> FrameCounts {
+        self.counts
+    }
+
+    /// Time of the open alarm's raise, when one is on.
+    pub fn alarm_since(&self) -> Option<Timestamp> {
+        self.machine.open().map(|open| open.raised_at)
+    }
+}
