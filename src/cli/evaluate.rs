@@ -1,0 +1,3 @@
+//! `anomalyd evaluate`: detection quality of a model on a labelled recording.
+
+pub mod table;
