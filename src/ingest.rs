@@ -1,1 +1,5 @@
 //! Stage ingest (contract).
+
+pub mod csv;
+pub mod time;
+pub mod value;
