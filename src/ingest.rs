@@ -11,13 +11,15 @@
 //! - Sources that read a byte stream (stdin, a socket, a file) wait while the queue is full;
 //!   MQTT, whose broker waits for nobody, lets the queue drop its oldest rows and count them.
 
+pub mod csv;
 pub mod intake;
 pub mod json;
 pub mod lines;
 //pub mod mqtt;
-//pub mod ndjson;
+pub mod ndjson;
 pub mod queue;
 pub mod status;
+pub mod time;
 pub mod value;
 
 use std::collections::HashMap;

@@ -6,7 +6,7 @@ use jiff::tz::TimeZone;
 
 use super::super::intake::{Intake, Shown};
 use super::super::json::{Leaf, Leaves};
-use super::super::time::parse_time;
+use super::super::time::{TIME_FORMS, parse_time};
 use super::super::{SensorIndex, SourceContext};
 use crate::frame::Timestamp;
 
@@ -80,7 +80,7 @@ impl NdjsonRows {
                 (leaf, None) => {
                     let shown = leaf.shown();
                     let what = format_args!(
-                        "{key} {} is not a time (RFC 3339, or seconds or milliseconds since 1970), the arrival is taken",
+                        "{key} {} is not a time ({TIME_FORMS}), the time of arrival is taken",
                         Shown(&shown)
                     );
                     self.intake.complain(origin, &what);
