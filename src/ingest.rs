@@ -15,7 +15,7 @@ pub mod csv;
 pub mod intake;
 pub mod json;
 pub mod lines;
-//pub mod mqtt;
+pub mod mqtt;
 pub mod ndjson;
 pub mod queue;
 pub mod status;
