@@ -33,11 +33,11 @@ pub(super) const EXPONENT_LIMIT: f32 = 42.0;
 /// term 1 (so that gates of 0 are exact) 2^f has a relative error of 1.1e-7 at most. Sigmoid feels
 /// at most a quarter and tanh a half of that.
 const POWER: [f32; 5] = [
-    0.693_147,
-    0.240_222_42,
-    0.055_507_337,
-    0.009_671_513,
-    0.001_326_472_7,
+    0.693_146_977_599_194_3_f64 as f32,
+    0.240_222_420_853_777_54_f64 as f32,
+    0.055_507_337_431_899_52_f64 as f32,
+    0.009_671_512_639_582_283_f64 as f32,
+    0.001_326_472_721_761_242_8_f64 as f32,
 ];
 
 /// 2^x, x limited to ±[`EXPONENT_LIMIT`].
