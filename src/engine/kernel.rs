@@ -1,1 +1,216 @@
-//! SIMD kernels (contract).
+//! The arithmetic of the native engine: products with packed weights, and fused LSTM cells.
+//!
+//! One algorithm (`lstm`) is written over a vector of eight lanes (`lanes`) and compiled once for
+//! each instruction set: `portable` (plain Rust), `avx2` (x86-64 with AVX2 and FMA) and `neon`
+//! (aarch64). [`Kernel`] picks one at run time. This is the only place in the crate with `unsafe`
+//! arithmetic; the interface below is safe. Imports nothing from the crate.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+mod lanes;
+mod lstm;
+#[cfg(target_arch = "aarch64")]
+mod neon;
+mod panel;
+mod portable;
+#[cfg(test)]
+mod tests;
+
+pub use panel::{Panel, gate_bias};
+
+/// Number of values in a [`Block`].
+pub const LANES: usize = 8;
+
+/// Gate scales that turn the exponentials of the cell into powers of two: the rows of the gates
+/// i, f, g, o of every weight and bias that feeds [`Kernel::advance`] are multiplied by these.
+///
+/// With z the scaled sum, 2^z is e^-x for the three sigmoid gates and e^-2x for the tanh gate g.
+pub const GATE_SCALES: [f64; 4] = [
+    -std::f64::consts::LOG2_E,
+    -std::f64::consts::LOG2_E,
+    -2.0 * std::f64::consts::LOG2_E,
+    -std::f64::consts::LOG2_E,
+];
+
+/// Eight consecutive values, aligned so that one vector load never crosses a cache line.
+///
+/// A vector of n values is ⌈n/8⌉ blocks, the rest zero.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(32))]
+pub struct Block(pub [f32; LANES]);
+
+impl Block {
+    pub const ZERO: Block = Block([0.0; LANES]);
+
+    /// Number of blocks that hold `values` values.
+    pub const fn count(values: usize) -> usize {
+        values.div_ceil(LANES)
+    }
+
+    /// Copies `values` into `blocks` and pads with zeros.
+    ///
+    /// # Panics
+    /// `blocks` is not [`Block::count`] blocks long.
+    pub fn fill(blocks: &mut [Block], values: &[f32]) {
+        assert_eq!(blocks.len(), Block::count(values.len()));
+        for (block, chunk) in blocks.iter_mut().zip(values.chunks(LANES)) {
+            *block = Block::ZERO;
+            block.0[..chunk.len()].copy_from_slice(chunk);
+        }
+    }
+
+    /// Copies the first `values.len()` values of `blocks` into `values`.
+    ///
+    /// # Panics
+    /// `blocks` is too short.
+    pub fn spill(blocks: &[Block], values: &mut [f32]) {
+        assert!(blocks.len() >= Block::count(values.len()));
+        for (block, chunk) in blocks.iter().zip(values.chunks_mut(LANES)) {
+            chunk.copy_from_slice(&block.0[..chunk.len()]);
+        }
+    }
+}
+
+/// A matrix and the vectors it multiplies, one for each state.
+#[derive(Debug, Clone, Copy)]
+pub struct Product<'a> {
+    /// `[4H,K]`, scaled by [`GATE_SCALES`]
+    pub weights: &'a Panel,
+    /// `[states,⌈K/8⌉]`
+    pub inputs: &'a [Block],
+}
+
+/// One LSTM step of one layer for several states that share the first part of their gate sums.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// `[⌈H/8⌉,4]` blocks, the gate sums before the products, as [`Kernel::project`] writes them.
+    pub projection: &'a [Block],
+    /// Added to the projection. Empty for a first step of a first layer, where h is zero.
+    pub products: &'a [Product<'a>],
+    /// Which of the stored states to advance, in a ring: `first`, `first + 1`, … (mod `ring`).
+    pub first: usize,
+    pub count: usize,
+    /// Number of stored states.
+    pub ring: usize,
+    /// Go through the weights from the end to the start. Alternating the direction between the
+    /// steps of a sequence finds the part used last still in the first-level cache.
+    pub backward: bool,
+}
+
+/// An instruction set that this machine has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Kernel(Kind);
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Kind {
+    Portable,
+    /// Made by [`Kernel::avx2`] only, after the processor was asked.
+    #[cfg(target_arch = "x86_64")]
+    Avx2,
+    /// Every aarch64 target of ours has NEON.
+    #[cfg(target_arch = "aarch64")]
+    Neon,
+}
+
+impl Kernel {
+    /// The fastest kernel this machine has.
+    pub fn best() -> Kernel {
+        Kernel::available()
+            .last()
+            .copied()
+            .unwrap_or(Kernel::portable())
+    }
+
+    /// Plain Rust, present everywhere.
+    pub fn portable() -> Kernel {
+        Kernel(Kind::Portable)
+    }
+
+    /// AVX2 with FMA, where the processor has both.
+    #[cfg(target_arch = "x86_64")]
+    pub fn avx2() -> Option<Kernel> {
+        (std::is_x86_feature_detected!("avx2") && std::is_x86_feature_detected!("fma"))
+            .then_some(Kernel(Kind::Avx2))
+    }
+
+    #[cfg(target_arch = "aarch64")]
+    pub fn neon() -> Kernel {
+        Kernel(Kind::Neon)
+    }
+
+    /// All kernels of this machine, the fastest last.
+    pub fn available() -> Vec<Kernel> {
+        [
+            Some(Kernel::portable()),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::avx2(),
+            #[cfg(target_arch = "aarch64")]
+            Some(Kernel::neon()),
+        ]
+        .into_iter()
+        .flatten()
+        .collect()
+    }
+
+    /// `"portable"`, `"avx2"` or `"neon"`.
+    pub fn name(self) -> &'static str {
+        match self.0 {
+            Kind::Portable => "portable",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => "neon",
+        }
+    }
+
+    /// `out = W x + bias` for `x` `[⌈K/8⌉]`, `bias` and `out` `[4 × groups]` blocks, in the row
+    /// order of the panel.
+    ///
+    /// # Panics
+    /// A length does not fit the panel.
+    pub fn project(self, weights: &Panel, bias: &[Block], x: &[Block], out: &mut [Block]) {
+        assert_eq!(x.len(), weights.depth(), "input of the product");
+        assert_eq!(bias.len(), weights.groups() * 4, "bias of the product");
+        assert_eq!(out.len(), weights.groups() * 4, "output of the product");
+        match self.0 {
+            Kind::Portable => portable::project(weights, bias, x, out),
+            // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { avx2::project(weights, bias, x, out) },
+            // SAFETY: the aarch64 targets that we build for have NEON.
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => unsafe { neon::project(weights, bias, x, out) },
+        }
+    }
+
+    /// Advances the chosen states by one LSTM step: reads and writes their `c` and writes their
+    /// new `h`, both `[ring,⌈H/8⌉]`. The h of before, where wanted, is among the products' inputs.
+    ///
+    /// # Panics
+    /// A length does not fit the step.
+    pub fn advance(self, step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
+        let groups = step.projection.len() / 4;
+        assert_eq!(step.projection.len(), groups * 4, "projection of the step");
+        assert_eq!(h.len(), step.ring * groups, "h of the step");
+        assert_eq!(c.len(), step.ring * groups, "c of the step");
+        assert!(step.count == 0 || step.first < step.ring, "first state");
+        assert!(step.count <= step.ring, "number of states");
+        for product in step.products {
+            assert_eq!(product.weights.groups(), groups, "weights of the step");
+            assert_eq!(
+                product.inputs.len(),
+                step.ring * product.weights.depth(),
+                "inputs of the step"
+            );
+        }
+        match self.0 {
+            Kind::Portable => portable::advance(step, h, c),
+            // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => unsafe { avx2::advance(step, h, c) },
+            // SAFETY: the aarch64 targets that we build for have NEON.
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => unsafe { neon::advance(step, h, c) },
+        }
+    }
+}

@@ -1,0 +1,86 @@
+//! The encoder: over a stream, all open windows together, and over a single window.
+
+use super::layer::{Chosen, Layers, States};
+use crate::engine::kernel::{Block, Kernel};
+
+/// The encoder states of the T windows that hold the newest frame.
+///
+/// Slot n of the ring belongs to the window that began with a frame whose number is n (mod T).
+#[derive(Debug, Clone)]
+pub(super) struct Stream {
+    states: States,
+    /// T
+    window: usize,
+    /// Number of windows that have begun and are not complete, at most T − 1.
+    open: usize,
+    /// Slot of the window that begins with the next frame.
+    next: usize,
+    /// The newest frame's input projection, `[⌈H/8⌉,4]`
+    projection: Vec<Block>,
+}
+
+impl Stream {
+    pub(super) fn new(encoder: &Layers, window: usize) -> Stream {
+        Stream {
+            states: States::new(encoder, window),
+            window,
+            open: 0,
+            next: 0,
+            projection: vec![Block::ZERO; encoder.projection_length()],
+        }
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.open = 0;
+    }
+
+    /// Advances every open window by the frame `x` `[⌈F/8⌉]` and begins one with it. Returns the
+    /// final h `[⌈H/8⌉]` of the window that is complete now, if there is one.
+    pub(super) fn push(
+        &mut self,
+        kernel: Kernel,
+        encoder: &Layers,
+        x: &[Block],
+    ) -> Option<&[Block]> {
+        encoder.project(kernel, x, &mut self.projection);
+        let running = Chosen::Running {
+            first: (self.next + self.window - self.open) % self.window,
+            count: self.open,
+        };
+        for chosen in [running, Chosen::Fresh(self.next)] {
+            encoder.step(kernel, &self.projection, &mut self.states, chosen, false);
+        }
+        self.states.turn();
+        self.next = (self.next + 1) % self.window;
+        self.open += 1;
+        if self.open < self.window {
+            return None;
+        }
+        // The oldest window, whose slot the next frame's window takes over.
+        self.open -= 1;
+        Some(self.states.output(self.next))
+    }
+}
+
+/// Final h `[⌈H/8⌉]` of one `window` `[T,F]`.
+pub(super) fn encode(
+    kernel: Kernel,
+    encoder: &Layers,
+    window: &[f32],
+    sensors: usize,
+) -> Vec<Block> {
+    let mut states = States::new(encoder, 1);
+    let mut projection = vec![Block::ZERO; encoder.projection_length()];
+    let mut x = vec![Block::ZERO; Block::count(sensors)];
+    for (t, frame) in window.chunks_exact(sensors).enumerate() {
+        Block::fill(&mut x, frame);
+        encoder.project(kernel, &x, &mut projection);
+        let chosen = match t {
+            0 => Chosen::Fresh(0),
+            _ => Chosen::Running { first: 0, count: 1 },
+        };
+        encoder.step(kernel, &projection, &mut states, chosen, false);
+        states.turn();
+    }
+    states.output(0).to_vec()
+}
