@@ -3,9 +3,13 @@
 
 pub mod golden;
 pub mod manifest;
+mod network;
 pub mod torchscript;
+mod weights;
 
 pub use manifest::Manifest;
+pub use network::{MAX_DIMENSION, MAX_LAYERS, TensorError};
+pub use weights::{read_weights, write_weights};
 
 use std::path::PathBuf;
 
