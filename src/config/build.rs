@@ -1,0 +1,399 @@
+//! From the merged keys to `Settings`: defaults, required keys, files that must be there.
+//!
+//! Imports its sibling modules only.
+
+mod mqtt;
+
+use std::collections::{BTreeMap, HashMap};
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+use toml::de::DeValue;
+
+use super::mistake::{Mistake, Place};
+use super::schema::{Key, Presence, Shape, TOP};
+use super::settings::*;
+use super::value::{Base, Section, Value, checked};
+
+/// What the building needs to know beside the keys.
+#[derive(Debug)]
+pub struct Surroundings {
+    pub base: Base,
+    /// systemd's `$CREDENTIALS_DIRECTORY`, when run as its service.
+    pub credentials: Option<PathBuf>,
+    /// Some file could not be read to its end: a key that is missing may well be there.
+    pub broken: bool,
+}
+
+/// Settings of all that could be made sense of; they are only of use when there is no error among
+/// the mistakes.
+pub fn build(merged: &Section, around: &Surroundings) -> (Settings, Vec<Mistake>) {
+    let mut mistakes = Vec::new();
+    let settings = settings(&Table::new(merged, TOP, "", around), &mut mistakes);
+    (settings, mistakes)
+}
+
+/// One table of the merged file.
+struct Table<'a> {
+    section: &'a Section,
+    keys: &'static [Key],
+    /// With a dot at the end, or empty for the top.
+    path: String,
+    around: &'a Surroundings,
+}
+
+impl<'a> Table<'a> {
+    fn new(
+        section: &'a Section,
+        keys: &'static [Key],
+        path: impl Into<String>,
+        around: &'a Surroundings,
+    ) -> Self {
+        Table {
+            section,
+            keys,
+            path: path.into(),
+            around,
+        }
+    }
+
+    fn key(&self, name: &str) -> String {
+        format!("{}{name}", self.path)
+    }
+
+    /// Where the key was set.
+    fn set_at(&self, name: &str) -> Option<&'a Place> {
+        self.section.entries.get(name).map(|entry| &entry.place)
+    }
+
+    /// Where the key was set, or else where its table starts.
+    fn place(&self, name: &str) -> &'a Place {
+        self.set_at(name).unwrap_or(&self.section.place)
+    }
+
+    /// The value that was set, or else the schema's default.
+    fn value(&self, name: &str) -> Option<Value> {
+        if let Some(entry) = self.section.entries.get(name) {
+            return Some(entry.value.clone());
+        }
+        let key = self.keys.iter().find(|key| key.name == name)?;
+        let Presence::Default(toml) = key.presence else {
+            return None;
+        };
+        let value = DeValue::parse(toml).ok()?;
+        checked(&key.shape, value.get_ref(), &self.around.base).ok()
+    }
+
+    fn text(&self, name: &str) -> Option<String> {
+        match self.value(name)? {
+            Value::Text(text) => Some(text),
+            _ => None,
+        }
+    }
+
+    fn path(&self, name: &str) -> Option<PathBuf> {
+        match self.value(name)? {
+            Value::Path(path) => Some(path),
+            _ => None,
+        }
+    }
+
+    fn is(&self, name: &str) -> bool {
+        matches!(self.value(name), Some(Value::Bool(true)))
+    }
+
+    /// The schema keeps the number within the type.
+    fn whole<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
+        match self.value(name)? {
+            Value::Integer(number) => T::try_from(number).ok(),
+            _ => None,
+        }
+    }
+
+    fn number(&self, name: &str) -> Option<f64> {
+        match self.value(name)? {
+            Value::Number(number) => Some(number),
+            _ => None,
+        }
+    }
+
+    fn duration(&self, name: &str) -> Option<Duration> {
+        match self.value(name)? {
+            Value::Duration(span) => Some(span),
+            _ => None,
+        }
+    }
+
+    fn zone(&self, name: &str) -> Option<TimeZone> {
+        let name = self.text(name)?;
+        if name == "UTC" {
+            return Some(TimeZone::UTC);
+        }
+        TimeZone::get(&name).ok()
+    }
+
+    /// The table below `name`, when it is there.
+    fn table(&self, name: &str) -> Option<Table<'a>> {
+        let key = self.keys.iter().find(|key| key.name == name)?;
+        match (&self.section.entries.get(name)?.value, &key.shape) {
+            (Value::Section(section), Shape::Table(keys)) => Some(Table::new(
+                section,
+                keys,
+                format!("{}{name}.", self.path),
+                self.around,
+            )),
+            _ => None,
+        }
+    }
+
+    /// As `table`, with nothing but defaults when it is not there.
+    fn table_or(&self, name: &str, empty: &'a Section) -> Table<'a> {
+        self.table(name).unwrap_or_else(|| {
+            let key = self.keys.iter().find(|key| key.name == name);
+            let keys = key.and_then(|key| key.shape.keys()).unwrap_or_default();
+            Table::new(empty, keys, format!("{}{name}.", self.path), self.around)
+        })
+    }
+
+    /// The tables of all sources of a kind, or of all sensors (by name).
+    fn tables(&self, name: &str) -> Vec<(&'a str, Table<'a>)> {
+        let Some(key) = self.keys.iter().find(|key| key.name == name) else {
+            return Vec::new();
+        };
+        let keys = key.shape.keys().unwrap_or_default();
+        let below = |section, path| Table::new(section, keys, path, self.around);
+        let path = self.key(name);
+        match self.section.entries.get(name).map(|entry| &entry.value) {
+            Some(Value::List(sections)) => sections
+                .iter()
+                .map(|section| (name_of(section), below(section, format!("{path}."))))
+                .collect(),
+            Some(Value::Section(sensors)) => sensors
+                .entries
+                .iter()
+                .filter_map(|(sensor, entry)| match &entry.value {
+                    Value::Section(section) => {
+                        let path = format!("{path}.{}.", super::fragment::key_text(sensor));
+                        Some((sensor.as_str(), below(section, path)))
+                    }
+                    _ => None,
+                })
+                .collect(),
+            _ => Vec::new(),
+        }
+    }
+
+    /// Reports the required keys that are not there.
+    fn require(&self, mistakes: &mut Vec<Mistake>) {
+        for key in self.keys {
+            let Presence::Required(example) = key.presence else {
+                continue;
+            };
+            let given = self.section.entries.contains_key(key.name)
+                || self.section.rejected.contains(key.name);
+            if !given && !self.around.broken {
+                let message = format!("missing; add {} = {example}", key.name);
+                mistakes.push(Mistake::error(
+                    &self.section.place,
+                    self.key(key.name),
+                    message,
+                ));
+            }
+        }
+    }
+
+    /// Reports the file of a key that is set but not there.
+    fn exists(&self, name: &str, path: &Path, remedy: &str, mistakes: &mut Vec<Mistake>) {
+        if !path.exists() {
+            let message = format!("{} is not there; {remedy}", path.display());
+            mistakes.push(Mistake::error(self.place(name), self.key(name), message));
+        }
+    }
+}
+
+/// What only one source can have, and which has it.
+#[derive(Default)]
+struct Taken(HashMap<String, Place>);
+
+impl Taken {
+    /// Reports a key by which its source takes what another one has.
+    fn take(&mut self, what: String, table: &Table<'_>, key: &str, mistakes: &mut Vec<Mistake>) {
+        let place = table.place(key);
+        if let Some(other) = self.0.get(&what) {
+            let message = format!("{what} is already used by the source at {other}; change one");
+            mistakes.push(Mistake::error(place, table.key(key), message));
+        } else {
+            self.0.insert(what, place.clone());
+        }
+    }
+}
+
+fn name_of(section: &Section) -> &str {
+    section.name().unwrap_or_default()
+}
+
+fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
+    let empty = Section::new(top.section.place.clone());
+    let frame = frame(&top.table_or("frame", &empty), mistakes);
+    let alarm = top.table_or("alarm", &empty);
+    let output = top.table_or("output", &empty);
+    let model = top.path("model").unwrap_or_default();
+    if !model.exists() {
+        let message = format!(
+            "{} is not there; make one with `anomalyd train`",
+            model.display()
+        );
+        let place = top.place("model");
+        mistakes.push(Mistake::warning(place, "model", message));
+    }
+    let engine = match top.text("engine").as_deref() {
+        Some("native") => EngineChoice::Native,
+        Some("torch") => EngineChoice::Torch,
+        _ => EngineChoice::Auto,
+    };
+    let torch_worker = top.path("torch_worker");
+    if let Some(path) = &torch_worker {
+        if engine == EngineChoice::Native {
+            let message = "not used, for engine is \"native\"; leave one of the two out";
+            mistakes.push(Mistake::warning(
+                top.place("torch_worker"),
+                "torch_worker",
+                message,
+            ));
+        } else {
+            let remedy = "install anomalyd-torch or leave the key out";
+            top.exists("torch_worker", path, remedy, mistakes);
+        }
+    }
+    let period = top.duration("period");
+    if let Some(period) = period.filter(|period| *period > frame.stale_after) {
+        let message = format!(
+            "is shorter than the period of {}: every sensor would fall silent between two \
+             samples; raise it",
+            humantime::format_duration(period)
+        );
+        let place = top.table_or("frame", &empty).place("stale_after");
+        mistakes.push(Mistake::error(place, "frame.stale_after", message));
+    }
+    Settings {
+        files: Vec::new(),
+        name: top.text("name"),
+        model,
+        model_place: top.set_at("model").cloned(),
+        engine,
+        torch_worker,
+        max_false_alarms_per_week: top.number("max_false_alarms_per_week"),
+        period,
+        state_directory: top.path("state_directory").unwrap_or_default(),
+        log_level: top
+            .text("log_level")
+            .and_then(|level| level.parse().ok())
+            .unwrap_or(log::LevelFilter::Info),
+        sources: sources(&top.table_or("source", &empty), &frame.zone, mistakes),
+        frame,
+        alarm: AlarmSettings {
+            clear_after: alarm.duration("clear_after").unwrap_or_default(),
+            top_sensors: alarm.whole("top_sensors").unwrap_or_default(),
+            silent: alarm.is("silent"),
+        },
+        output: OutputSettings {
+            log: output.table_or("log", &empty).is("enabled"),
+            stdout: output.table_or("stdout", &empty).is("enabled"),
+        },
+    }
+}
+
+fn frame(frame: &Table<'_>, mistakes: &mut Vec<Mistake>) -> FrameSettings {
+    let mut sensor_hold = BTreeMap::new();
+    for (sensor, table) in frame.tables("sensor") {
+        table.require(mistakes);
+        if let Some(hold) = table.whole("hold") {
+            let place = table.place("hold").clone();
+            sensor_hold.insert(sensor.to_string(), SensorHold { hold, place });
+        }
+    }
+    FrameSettings {
+        hold: frame.whole("hold").unwrap_or_default(),
+        sensor_hold,
+        stale_after: frame.duration("stale_after").unwrap_or_default(),
+        zone: frame.zone("zone").unwrap_or(TimeZone::UTC),
+        queue_samples: frame.whole("queue_samples").unwrap_or_default(),
+    }
+}
+
+fn sources(
+    source: &Table<'_>,
+    zone: &TimeZone,
+    mistakes: &mut Vec<Mistake>,
+) -> Vec<SourceSettings> {
+    let mut sources = Vec::new();
+    let mut taken = Taken::default();
+    let enabled = |kind| {
+        let mut tables = source.tables(kind);
+        tables.retain(|(_, table)| table.is("enabled"));
+        tables
+    };
+    for (name, table) in enabled("ndjson") {
+        let listen = match table.text("listen") {
+            Some(path) if path != "stdin" => Listen::Socket(table.around.base.resolve(&path)),
+            _ => Listen::Stdin,
+        };
+        let input = match &listen {
+            Listen::Stdin => "standard input".to_string(),
+            Listen::Socket(path) => path.display().to_string(),
+        };
+        taken.take(input, &table, "listen", mistakes);
+        sources.push(SourceSettings::Ndjson(NdjsonSettings {
+            name: name.to_string(),
+            place: table.section.place.clone(),
+            listen,
+        }));
+    }
+    for (name, table) in enabled("csv") {
+        table.require(mistakes);
+        let Some(path) = table.path("path") else {
+            continue;
+        };
+        if !path.exists() {
+            let message = format!("{} is not there yet; it is waited for", path.display());
+            let place = table.place("path");
+            mistakes.push(Mistake::warning(place, table.key("path"), message));
+        }
+        taken.take(path.display().to_string(), &table, "path", mistakes);
+        sources.push(SourceSettings::Csv(CsvSettings {
+            name: name.to_string(),
+            place: table.section.place.clone(),
+            path,
+            from_start: table.text("from").as_deref() == Some("start"),
+            zone: table.zone("zone").unwrap_or_else(|| zone.clone()),
+        }));
+    }
+    for (name, table) in enabled("mqtt") {
+        let Some(mqtt) = mqtt::mqtt(name, &table, mistakes) else {
+            continue;
+        };
+        if let Some(id) = &mqtt.client_id {
+            let client = format!("client id {id:?} at {}:{}", mqtt.host, mqtt.port);
+            taken.take(client, &table, "client_id", mistakes);
+        }
+        sources.push(SourceSettings::Mqtt(mqtt));
+    }
+    if let Some(table) = source
+        .table("simulator")
+        .filter(|table| table.is("enabled"))
+    {
+        let faults = table.path("faults");
+        if let Some(path) = &faults {
+            let remedy = "write it (docs/simulator.md) or leave the key out";
+            table.exists("faults", path, remedy, mistakes);
+        }
+        sources.push(SourceSettings::Simulator(SimulatorSettings {
+            place: table.section.place.clone(),
+            seed: table.whole("seed").unwrap_or_default(),
+            rate: table.number("rate").unwrap_or(1.0),
+            faults,
+        }));
+    }
+    sources
+}

@@ -1,0 +1,153 @@
+//! The settings of one MQTT broker. Imports its parent's tables and the settings.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use super::{Table, Value};
+use crate::config::mistake::Mistake;
+use crate::config::settings::{MqttSettings, MqttTopic, Password};
+
+/// Reports what is missing or contradicts itself; `None` when no connection could be tried.
+pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<MqttSettings> {
+    table.require(mistakes);
+    let tls = table.is("tls");
+    let ca_file = table.path("ca_file");
+    if let Some(path) = &ca_file {
+        let remedy = "copy the authority's PEM file there or leave the key out";
+        table.exists("ca_file", path, remedy, mistakes);
+        if !tls {
+            let message = "is only used with tls; add tls = true or leave ca_file out";
+            let place = table.place("ca_file");
+            mistakes.push(Mistake::error(place, table.key("ca_file"), message));
+        }
+    }
+    let username = table.text("username");
+    let password = password(table, mistakes);
+    if let (Some(key), None) = (secret_key(table), &username)
+        && !table.section.rejected.contains("username")
+    {
+        let message = "is only used with a username; add username = \"…\"";
+        mistakes.push(Mistake::error(table.place(key), table.key(key), message));
+    }
+    let topics = topics(table, mistakes);
+    Some(MqttSettings {
+        name: name.to_string(),
+        place: table.section.place.clone(),
+        host: table.text("host")?,
+        port: table.whole("port").unwrap_or(if tls { 8883 } else { 1883 }),
+        client_id: table.text("client_id"),
+        username,
+        password,
+        tls,
+        ca_file,
+        keep_alive: table.duration("keep_alive")?,
+        time_path: table.text("time_path"),
+        topics,
+    })
+}
+
+fn secret_key(table: &Table<'_>) -> Option<&'static str> {
+    ["password_file", "password"]
+        .into_iter()
+        .find(|key| table.set_at(key).is_some())
+}
+
+fn password(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<Password> {
+    let plain = table.text("password");
+    if plain.is_some() {
+        let place = table.place("password");
+        let key = table.key("password");
+        mistakes.push(if table.set_at("password_file").is_some() {
+            Mistake::error(
+                place,
+                key,
+                "password_file is set too; leave one of the two out",
+            )
+        } else {
+            let message = "stands in a file that others may read; move it to a file of its own \
+                           and name that in password_file";
+            Mistake::warning(place, key, message)
+        });
+    }
+    let path = match table.value("password_file") {
+        Some(Value::Path(path)) => {
+            let remedy = "write the password there (mode 0600) or correct the path";
+            table.exists("password_file", &path, remedy, mistakes);
+            path
+        }
+        Some(Value::Text(credential)) => credential_path(table, &credential, mistakes),
+        _ => return plain.map(Password::Plain),
+    };
+    if others_may_read(&path) {
+        let shown = path.display();
+        let message = format!("others may read {shown}; run `chmod 600 {shown}`");
+        let place = table.place("password_file");
+        mistakes.push(Mistake::warning(place, table.key("password_file"), message));
+    }
+    Some(Password::File(path))
+}
+
+/// A bare name is a systemd credential, or else a file beside the configuration.
+fn credential_path(table: &Table<'_>, name: &str, mistakes: &mut Vec<Mistake>) -> PathBuf {
+    let beside = table.around.base.folder.join(name);
+    let place = table.place("password_file");
+    let key = table.key("password_file");
+    match &table.around.credentials {
+        Some(folder) if folder.join(name).exists() => return folder.join(name),
+        _ if beside.exists() => {}
+        Some(folder) => {
+            let message = format!(
+                "there is neither a credential {name:?} in {} nor {}; add \
+                 LoadCredential={name}:… to the service",
+                folder.display(),
+                beside.display()
+            );
+            mistakes.push(Mistake::error(place, key, message));
+        }
+        None => {
+            let message = format!(
+                "{} is not there, and systemd credentials exist in the service only; see that it \
+                 has LoadCredential={name}:…",
+                beside.display()
+            );
+            mistakes.push(Mistake::warning(place, key, message));
+        }
+    }
+    beside
+}
+
+fn others_may_read(path: &std::path::Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
+}
+
+fn topics(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Vec<MqttTopic> {
+    let mut topics: Vec<MqttTopic> = Vec::new();
+    for (sensor, entry) in table.tables("topics") {
+        entry.require(mistakes);
+        let Some(topic) = entry.text("topic") else {
+            continue;
+        };
+        topics.push(MqttTopic {
+            sensor: sensor.to_string(),
+            place: entry.section.place.clone(),
+            topic,
+            path: entry.text("path"),
+            wanted: match entry.value("where") {
+                Some(Value::Fields(wanted)) => wanted,
+                _ => BTreeMap::new(),
+            },
+            time_path: entry.text("time_path"),
+        });
+    }
+    if let Some(Value::Section(given)) = table.value("topics")
+        && given.entries.is_empty()
+        && given.rejected.is_empty()
+        && !table.around.broken
+    {
+        let message = "is empty; add a line like LIT101 = \"plant/lit101\" for each sensor";
+        let place = table.place("topics");
+        mistakes.push(Mistake::error(place, table.key("topics"), message));
+    }
+    topics
+}

@@ -1,0 +1,303 @@
+//! The keys of the configuration file: their shapes, limits, defaults and meaning.
+//!
+//! This one table drives the checking, the defaults, the suggestions for mistyped keys and the
+//! tables of `docs/configuration.md` (a test compares them row by row). Imports `rules` only.
+
+use std::time::Duration;
+
+use super::rules::{self, Rule};
+
+/// One key of a table.
+#[derive(Debug, Clone, Copy)]
+pub struct Key {
+    pub name: &'static str,
+    pub shape: Shape,
+    pub presence: Presence,
+    /// One sentence for the documentation.
+    pub meaning: &'static str,
+}
+
+/// What happens when the key is not there.
+#[derive(Debug, Clone, Copy)]
+pub enum Presence {
+    /// A mistake; the text is an example value in TOML.
+    Required(&'static str),
+    /// Nothing; the text says what is used instead, for the documentation.
+    Optional(&'static str),
+    /// This value, in TOML.
+    Default(&'static str),
+}
+
+/// What a key may hold.
+#[derive(Debug, Clone, Copy)]
+pub enum Shape {
+    Text(Rule),
+    /// A relative path is taken from the folder of the file it is written in.
+    Path,
+    /// As `Path`; a bare name is looked up among the service's systemd credentials first.
+    Credential,
+    Bool,
+    Integer(i64, i64),
+    Number(f64, f64),
+    /// `"1s"`, `"24h"`
+    Duration(Duration, Duration),
+    Choice(&'static [&'static str]),
+    /// JSON path = wanted text, number or boolean.
+    Fields,
+    Table(&'static [Key]),
+    /// A table, or an array of tables that differ in `name`.
+    Instances(&'static [Key]),
+    /// A table with a sensor's name as key: `{ … }`, or a text that stands for the first of the
+    /// keys where `short` is set.
+    Sensors {
+        keys: &'static [Key],
+        short: bool,
+    },
+}
+
+use Presence::{Default, Optional, Required};
+
+const SECOND: Duration = Duration::from_secs(1);
+const DAY: Duration = Duration::from_secs(86_400);
+
+const fn key(name: &'static str, shape: Shape, presence: Presence, meaning: &'static str) -> Key {
+    Key {
+        name,
+        shape,
+        presence,
+        meaning,
+    }
+}
+
+const fn table(name: &'static str, keys: &'static [Key], meaning: &'static str) -> Key {
+    key(name, Shape::Table(keys), Optional("defaults"), meaning)
+}
+
+/// The whole file.
+#[rustfmt::skip]
+pub const TOP: &[Key] = &[
+    key("name", Shape::Text(rules::LABEL), Optional("the model's"),
+        "What the plant or line is called in alarms."),
+    key("model", Shape::Path, Default("\"/var/lib/anomalyd/models/current.pt\""),
+        "The model file that `anomalyd train` made."),
+    key("engine", Shape::Choice(&["auto", "native", "torch"]), Default("\"auto\""),
+        "What runs the model: `native` is plain Rust for anomalyd's own models, `torch` a \
+         libtorch worker for any TorchScript model, `auto` takes `native` where it can."),
+    key("torch_worker", Shape::Path, Optional("searched for"), "The program `anomalyd-torch`."),
+    key("max_false_alarms_per_week", Shape::Number(0.01, 10_080.0), Optional("the model's"),
+        "How many false alarms a week you accept; fewer means later and fewer alarms."),
+    key("period", Shape::Duration(Duration::from_millis(1), DAY), Optional("the model's"),
+        "Time between two frames; only a model trained at this period gives sensible scores."),
+    key("state_directory", Shape::Path, Default("\"/var/lib/anomalyd\""),
+        "Where the daemon keeps what must survive a restart."),
+    key("log_level", Shape::Choice(&["error", "warn", "info", "debug", "trace"]), Default("\"info\""),
+        "How much the log says."),
+    table("frame", FRAME, "How samples become frames on a fixed time grid."),
+    table("alarm", ALARM, "When an alarm ends and what it says."),
+    table("source", SOURCE, "Where samples come from; at least one."),
+    table("output", OUTPUT, "Where alarms go."),
+];
+
+#[rustfmt::skip]
+const FRAME: &[Key] = &[
+    key("hold", Shape::Integer(0, 1_000_000), Default("3"),
+        "For how many periods a sensor's last value is used when no new one comes."),
+    key("stale_after", Shape::Duration(SECOND, Duration::from_secs(30 * 86_400)), Default("\"5m\""),
+        "A sensor without a value for longer than this raises an alarm of its own (\"silent\")."),
+    key("zone", Shape::Text(rules::ZONE), Default("\"UTC\""),
+        "Time zone of times that are written without one: \"UTC\" or a name like \
+         \"Europe/Berlin\"."),
+    key("queue_samples", Shape::Integer(64, 1_048_576), Default("65536"),
+        "Samples that may wait between the sources and the model (24 bytes each); when full, the \
+         oldest is dropped and counted."),
+    key("sensor", Shape::Sensors { keys: FRAME_SENSOR, short: false }, Optional("none"),
+        "Exceptions for single sensors."),
+];
+
+#[rustfmt::skip]
+const FRAME_SENSOR: &[Key] = &[
+    key("hold", Shape::Integer(0, 1_000_000), Required("60"),
+        "As `frame.hold`, for this sensor; for sensors that report only when something changes."),
+];
+
+#[rustfmt::skip]
+const ALARM: &[Key] = &[
+    key("clear_after", Shape::Duration(Duration::ZERO, DAY), Default("\"10m\""),
+        "An alarm ends after the score was low for this long (and for at least three frames)."),
+    key("top_sensors", Shape::Integer(1, 5), Default("3"),
+        "How many responsible sensors an alarm names."),
+    key("silent", Shape::Bool, Default("true"), "Raise an alarm when a sensor falls silent."),
+];
+
+#[rustfmt::skip]
+const SOURCE: &[Key] = &[
+    key("ndjson", Shape::Instances(NDJSON), Optional("none"),
+        "JSON objects, one a line, from standard input or a Unix socket."),
+    key("csv", Shape::Instances(CSV), Optional("none"), "A CSV file that grows."),
+    key("mqtt", Shape::Instances(MQTT), Optional("none"), "An MQTT broker."),
+    key("simulator", Shape::Table(SIMULATOR), Optional("none"),
+        "The built-in water-treatment plant, to try things out."),
+];
+
+#[rustfmt::skip]
+const ENABLED: Key = key("enabled", Shape::Bool, Default("true"),
+    "`false` switches the source off, so that a drop-in can do it.");
+
+#[rustfmt::skip]
+const NDJSON: &[Key] = &[
+    key("name", Shape::Text(rules::SOURCE_NAME), Default("\"ndjson\""),
+        "Tells several of them apart, in the file and in the log."),
+    ENABLED,
+    key("listen", Shape::Text(rules::LISTEN), Default("\"stdin\""),
+        "`\"stdin\"`, or the full path of the Unix socket to listen on."),
+];
+
+#[rustfmt::skip]
+const CSV: &[Key] = &[
+    key("name", Shape::Text(rules::SOURCE_NAME), Default("\"csv\""),
+        "Tells several of them apart, in the file and in the log."),
+    ENABLED,
+    key("path", Shape::Path, Required("\"/var/lib/plant/today.csv\""),
+        "The file; it need not exist yet and may be rotated."),
+    key("from", Shape::Choice(&["start", "end"]), Default("\"end\""),
+        "Read what is in the file already, or only what is added."),
+    key("zone", Shape::Text(rules::ZONE), Optional("`frame.zone`"),
+        "Time zone of the file's times."),
+];
+
+#[rustfmt::skip]
+const SIMULATOR: &[Key] = &[
+    ENABLED,
+    key("seed", Shape::Integer(0, i64::MAX), Default("1"),
+        "Another seed is another day of the same plant."),
+    key("rate", Shape::Number(0.01, 100_000.0), Default("1.0"), "Frames a second."),
+    key("faults", Shape::Path, Optional("no faults"),
+        "A file of faults to inject, as for `anomalyd simulate --faults`."),
+];
+
+#[rustfmt::skip]
+const MQTT: &[Key] = &[
+    key("name", Shape::Text(rules::SOURCE_NAME), Default("\"mqtt\""),
+        "Tells several brokers apart, in the file and in the log."),
+    ENABLED,
+    key("host", Shape::Text(rules::HOST), Required("\"192.168.1.10\""),
+        "The broker's host name or address."),
+    key("port", Shape::Integer(1, 65_535), Optional("1883, or 8883 with `tls`"),
+        "The broker's port."),
+    key("client_id", Shape::Text(rules::FILLED), Optional("made from the host name and `name`"),
+        "Must be the only client of this id at the broker."),
+    key("username", Shape::Text(rules::FILLED), Optional("none"),
+        "For brokers that ask for one."),
+    key("password_file", Shape::Credential, Optional("none"),
+        "A file with the password, or the name of a systemd credential (`LoadCredential=`)."),
+    key("password", Shape::Text(rules::FILLED), Optional("none"),
+        "The password itself; works, but `password_file` keeps it out of this file."),
+    key("tls", Shape::Bool, Default("false"), "Encrypt, and check the broker's certificate."),
+    key("ca_file", Shape::Path, Optional("the system's"),
+        "PEM file of the authority that signed the broker's certificate."),
+    key("keep_alive", Shape::Duration(SECOND, Duration::from_secs(65_535)), Default("\"30s\""),
+        "How soon a dead connection is noticed."),
+    key("time_path", Shape::Text(rules::JSON_PATH), Optional("time of arrival"),
+        "Where JSON payloads carry their time."),
+    key("topics", Shape::Sensors { keys: TOPIC, short: true }, Required("{ LIT101 = \"plant/lit101\" }"),
+        "Which topic each sensor's value comes on; a text alone is the topic."),
+];
+
+#[rustfmt::skip]
+const TOPIC: &[Key] = &[
+    key("topic", Shape::Text(rules::TOPIC), Required("\"plant/lit101\""),
+        "The topic; `+` and `#` are wildcards."),
+    key("path", Shape::Text(rules::JSON_PATH), Optional("the payload is the value"),
+        "Where the value stands in a JSON payload, like `level.value` or `values[2].v`."),
+    key("where", Shape::Fields, Optional("every message"),
+        "Take only JSON payloads with these values, like `{ id = 42 }`."),
+    key("time_path", Shape::Text(rules::JSON_PATH), Optional("the broker's `time_path`"),
+        "Where this payload carries its time."),
+];
+
+#[rustfmt::skip]
+const OUTPUT: &[Key] = &[
+    table("log", LOG, "The log: the journal, under systemd."),
+    table("stdout", STDOUT, "Standard output."),
+];
+
+#[rustfmt::skip]
+const LOG: &[Key] = &[
+    key("enabled", Shape::Bool, Default("true"), "Write alarms to the log."),
+];
+
+#[rustfmt::skip]
+const STDOUT: &[Key] = &[
+    key("enabled", Shape::Bool, Default("false"), "Write alarms there, one JSON object a line."),
+];
+
+impl Shape {
+    /// With its article: `a whole number from 1 to 5`.
+    pub fn describe(&self) -> String {
+        let quoted = |names: &[&str]| {
+            let names: Vec<String> = names.iter().map(|name| format!("\"{name}\"")).collect();
+            names.join(", ")
+        };
+        match self {
+            Shape::Text(rule) => rule.what.into(),
+            Shape::Path => "a path".into(),
+            Shape::Credential => "a path or a credential's name".into(),
+            Shape::Bool => "true or false".into(),
+            Shape::Integer(min, i64::MAX) => format!("a whole number from {min}"),
+            Shape::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Shape::Number(min, max) => format!("a number from {min} to {max}"),
+            Shape::Duration(min, max) => format!(
+                "a duration from \"{}\" to \"{}\"",
+                humantime::format_duration(*min),
+                humantime::format_duration(*max)
+            ),
+            Shape::Choice(names) => format!("one of {}", quoted(names)),
+            Shape::Fields => "a table of path = value".into(),
+            Shape::Table(_) => "a table".into(),
+            Shape::Instances(_) => "a table, or an array of tables".into(),
+            Shape::Sensors { short: true, .. } => "a table of sensor = topic".into(),
+            Shape::Sensors { short: false, .. } => "a table of tables".into(),
+        }
+    }
+
+    /// The keys of the table, or of each table, that this shape is.
+    pub fn keys(&self) -> Option<&'static [Key]> {
+        match self {
+            Shape::Table(keys) | Shape::Instances(keys) | Shape::Sensors { keys, .. } => Some(keys),
+            _ => None,
+        }
+    }
+}
+
+/// Every key with its full dotted path, tables too, in the order of the file. The name of a sensor
+/// stands as `SENSOR`.
+pub fn every_key() -> Vec<(String, &'static Key)> {
+    fn walk(keys: &'static [Key], path: &str, all: &mut Vec<(String, &'static Key)>) {
+        for key in keys {
+            let path = format!("{path}{}", key.name);
+            all.push((path.clone(), key));
+            if let Some(keys) = key.shape.keys() {
+                let sensor = matches!(key.shape, Shape::Sensors { .. });
+                walk(
+                    keys,
+                    &format!("{path}.{}", if sensor { "SENSOR." } else { "" }),
+                    all,
+                );
+            }
+        }
+    }
+    let mut all = Vec::new();
+    walk(TOP, "", &mut all);
+    all
+}
+
+/// The row of a key in `docs/configuration.md`.
+pub fn documentation_row(path: &str, key: &Key) -> String {
+    let default = match key.presence {
+        Required(example) => format!("**required**, like `{example}`"),
+        Optional(instead) => instead.to_string(),
+        Default(value) => format!("`{value}`"),
+    };
+    let shape = key.shape.describe();
+    format!("| `{path}` | {shape} | {default} | {} |", key.meaning)
+}

@@ -1,0 +1,240 @@
+//! Step 3: the settings that the rest of the program sees. Imports nothing of the crate but its
+//! sibling modules; the stages' own configurations are made from these by `cli` and `daemon`.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::io;
+use std::path::PathBuf;
+use std::time::Duration;
+
+use jiff::tz::TimeZone;
+
+use super::mistake::Place;
+pub use super::value::FieldValue;
+
+/// The validated configuration. Paths are complete (root folder included) and ready to be opened.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Settings {
+    /// The files that were read, in the order in which they win.
+    pub files: Vec<PathBuf>,
+    /// What the plant is called; else the model's name.
+    pub name: Option<String>,
+    pub model: PathBuf,
+    /// Where `model` was set; `None` when it is the default.
+    pub model_place: Option<Place>,
+    pub engine: EngineChoice,
+    /// Else it is searched for.
+    pub torch_worker: Option<PathBuf>,
+    /// Else the model's.
+    pub max_false_alarms_per_week: Option<f64>,
+    /// Time between two frames; else the model's.
+    pub period: Option<Duration>,
+    pub state_directory: PathBuf,
+    pub log_level: log::LevelFilter,
+    pub frame: FrameSettings,
+    pub alarm: AlarmSettings,
+    /// The sources that are switched on; at least one.
+    pub sources: Vec<SourceSettings>,
+    pub output: OutputSettings,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum EngineChoice {
+    /// Native where it can run the model, else torch.
+    Auto,
+    Native,
+    Torch,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct FrameSettings {
+    /// Periods for which a sensor's last value is used.
+    pub hold: u32,
+    /// By the name of the sensor, where it differs from `hold`.
+    pub sensor_hold: BTreeMap<String, SensorHold>,
+    pub stale_after: Duration,
+    /// Of times written without a zone.
+    pub zone: TimeZone,
+    /// Capacity of the queue between the sources and the model.
+    pub queue_samples: usize,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SensorHold {
+    /// Periods.
+    pub hold: u32,
+    pub place: Place,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct AlarmSettings {
+    pub clear_after: Duration,
+    /// 1 to 5
+    pub top_sensors: usize,
+    /// Whether a sensor that stops reporting raises an alarm.
+    pub silent: bool,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OutputSettings {
+    pub log: bool,
+    pub stdout: bool,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub enum SourceSettings {
+    Ndjson(NdjsonSettings),
+    Csv(CsvSettings),
+    Mqtt(MqttSettings),
+    Simulator(SimulatorSettings),
+}
+
+impl SourceSettings {
+    /// Unique among the sources of its kind, at most 12 bytes.
+    pub fn name(&self) -> &str {
+        match self {
+            SourceSettings::Ndjson(source) => &source.name,
+            SourceSettings::Csv(source) => &source.name,
+            SourceSettings::Mqtt(source) => &source.name,
+            SourceSettings::Simulator(_) => "simulator",
+        }
+    }
+
+    /// Where the source was (first) set.
+    pub fn place(&self) -> &Place {
+        match self {
+            SourceSettings::Ndjson(source) => &source.place,
+            SourceSettings::Csv(source) => &source.place,
+            SourceSettings::Mqtt(source) => &source.place,
+            SourceSettings::Simulator(source) => &source.place,
+        }
+    }
+
+    /// Its table in the file: `source.mqtt`.
+    pub fn key(&self) -> &'static str {
+        match self {
+            SourceSettings::Ndjson(_) => "source.ndjson",
+            SourceSettings::Csv(_) => "source.csv",
+            SourceSettings::Mqtt(_) => "source.mqtt",
+            SourceSettings::Simulator(_) => "source.simulator",
+        }
+    }
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct NdjsonSettings {
+    pub name: String,
+    pub place: Place,
+    pub listen: Listen,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Listen {
+    Stdin,
+    /// A Unix socket to be made and listened on.
+    Socket(PathBuf),
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct CsvSettings {
+    pub name: String,
+    pub place: Place,
+    pub path: PathBuf,
+    /// Read what is in the file already; else only what is added.
+    pub from_start: bool,
+    pub zone: TimeZone,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatorSettings {
+    pub place: Place,
+    pub seed: u64,
+    /// Frames a second of wall-clock time.
+    pub rate: f64,
+    pub faults: Option<PathBuf>,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MqttSettings {
+    pub name: String,
+    pub place: Place,
+    pub host: String,
+    pub port: u16,
+    /// Else made from the host name and `name`.
+    pub client_id: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<Password>,
+    pub tls: bool,
+    /// PEM; else the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    pub keep_alive: Duration,
+    /// Where the payloads carry their time, unless a topic says otherwise; else time of arrival.
+    pub time_path: Option<String>,
+    /// At least one, by the name of the sensor.
+    pub topics: Vec<MqttTopic>,
+}
+
+/// How one sensor's value comes over MQTT.
+#[derive(Debug, Clone, PartialEq)]
+pub struct MqttTopic {
+    pub sensor: String,
+    pub place: Place,
+    /// A topic filter: `+` and `#` are wildcards.
+    pub topic: String,
+    /// Where the value stands in a JSON payload; else the payload is the value.
+    pub path: Option<String>,
+    /// JSON path and wanted value, all of which a payload must have to be taken.
+    pub wanted: BTreeMap<String, FieldValue>,
+    pub time_path: Option<String>,
+}
+
+/// A password, which no debug output shows.
+#[derive(Clone, PartialEq, Eq)]
+pub enum Password {
+    Plain(String),
+    /// The first line of a file.
+    File(PathBuf),
+}
+
+impl Password {
+    /// The password itself.
+    ///
+    /// # Errors
+    /// The file cannot be read as text.
+    pub fn read(&self) -> io::Result<String> {
+        match self {
+            Password::Plain(text) => Ok(text.clone()),
+            Password::File(path) => {
+                let text = std::fs::read_to_string(path)?;
+                Ok(text.lines().next().unwrap_or_default().to_string())
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Password {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Password::Plain(_) => f.write_str("Plain(…)"),
+            Password::File(path) => f.debug_tuple("File").field(path).finish(),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_password_is_read_from_its_file_and_never_shown() {
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("mqtt");
+        std::fs::write(&path, "s3cret word\r\nrest\n").unwrap();
+        assert_eq!(Password::File(path).read().unwrap(), "s3cret word");
+        let plain = Password::Plain("s3cret".into());
+        assert_eq!(plain.read().unwrap(), "s3cret");
+        assert!(!format!("{plain:?}").contains("s3cret"));
+        let absent = Password::File(folder.path().join("absent"));
+        assert!(absent.read().is_err());
+    }
+}
