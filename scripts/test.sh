@@ -1,0 +1,52 @@
+#!/bin/bash
+# Sets up all that the tests need and runs every test.
+#
+#   scripts/test.sh            everything (what CI runs)
+#   scripts/test.sh --quick    only formatting, lints and the tests of this machine
+set -euo pipefail
+cd "$(dirname "$0")/.."
+. scripts/packages.sh
+
+quick=no
+case "${1:-}" in
+    '') ;;
+    --quick) quick=yes ;;
+    *) echo "usage: scripts/test.sh [--quick]" >&2; exit 2 ;;
+esac
+
+export CARGO_TERM_COLOR=never
+step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
+
+step "packages"
+need_cargo
+need_packages gcc libc6-dev mosquitto python3
+
+step "format"
+cargo fmt --check
+
+step "lints"
+cargo clippy --all-targets --locked -- -D warnings
+
+step "torch worker"
+scripts/build-torch.sh --locked
+# The tests of the torch engine skip without a worker; here they must run.
+export ANOMALYD_TORCH=$PWD/target/torch/anomalyd-torch
+export ANOMALYD_REQUIRE_ALL=1
+
+step "tests of both engines"
+cargo test --locked --no-fail-fast 2>&1 | tee target/test.log
+counted=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/test.log)
+
+crossed=0
+if [ "$quick" = no ]; then
+    step "aarch64: cross build, unit tests under qemu-user (emulated)"
+    scripts/cross.sh test 2>&1 | tee target/cross.log
+    crossed=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/cross.log)
+
+    step "demo"
+    scripts/demo.sh
+fi
+
+step "done"
+echo "tests on this machine: $counted; emulated aarch64: $crossed"
+echo "$((counted + crossed)) passed, 0 failed"
