@@ -43,8 +43,12 @@ impl Series {
     }
 }
 
+/// Buffer, thresholds, VUS-PR.
+type VusValue = (usize, usize, f64);
+
+/// Series, average precision, VUS-PR values.
 #[rustfmt::skip]
-fn reference() -> Vec<(Series, f64, [(usize, usize, f64); 6])> {
+fn reference() -> Vec<(Series, f64, [VusValue; 6])> {
     let series = |rows, events, lift, levels| Series { rows, events, lift, levels };
     vec![
         (series(200, &[(80, 100)], 0.5, None), 0.7493096144602169, [
@@ -187,11 +191,12 @@ fn vus_pr_by_definition(scores: &[f64], labels: &[bool], buffer: usize) -> f64 {
         })
         .collect();
     let mut thresholds = scores.clone();
-    thresholds.sort_by(|a, b| b.partial_cmp(a).unwrap());
+    thresholds.sort_by(|a, b| b.total_cmp(a));
     let positives = labels.iter().filter(|&&label| label).count() as f64;
     let starts = (0..rows).filter(|&row| labels[row] && (row == 0 || !labels[row - 1]));
     let starts: Vec<usize> = starts.collect();
-    let last_of = |start: usize| (start..rows).take_while(|&row| labels[row]).last().unwrap();
+    let last_of =
+        |start: usize| start + labels[start..].iter().take_while(|label| **label).count() - 1;
     let mut total = 0.0;
     for window in 0..=buffer {
         let half = window / 2;

@@ -139,7 +139,7 @@ pub fn event_metrics(
 
 impl AlarmSpan {
     fn span(&self) -> std::ops::Range<usize> {
-        self.raised_row..self.end_row.max(self.raised_row + 1)
+        self.raised_row..self.end_row.max(self.raised_row.saturating_add(1))
     }
 }
 
@@ -191,4 +191,142 @@ fn median(values: &mut [usize]) -> Option<f64> {
     let high = *values.get(values.len() / 2)?;
     let low = values[(values.len() - 1) / 2];
     Some((low + high) as f64 / 2.0)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn event(start: usize, end: usize, kind: Option<&str>, targets: &[&str]) -> Event {
+        Event {
+            start,
+            end,
+            kind: kind.map(str::to_owned),
+            targets: targets.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    fn alarm(raised_row: usize, end_row: usize, sensors: &[&str]) -> AlarmSpan {
+        AlarmSpan {
+            raised_row,
+            end_row,
+            sensors: sensors.iter().map(|&name| name.to_owned()).collect(),
+        }
+    }
+
+    #[test]
+    fn an_event_is_found_only_by_an_alarm_raised_inside_it() {
+        let events = [event(100, 200, None, &[]), event(300, 310, None, &[])];
+        let found = |alarms: &[AlarmSpan]| event_metrics(alarms, &events, 1000, 1.0).found;
+        assert_eq!(found(&[alarm(100, 101, &[])]), 1, "on its first row");
+        assert_eq!(found(&[alarm(199, 250, &[])]), 1, "on its last row");
+        assert_eq!(found(&[alarm(200, 250, &[])]), 0, "one row late");
+        assert_eq!(found(&[alarm(99, 250, &[])]), 0, "standing since before");
+        assert_eq!(
+            found(&[alarm(150, 400, &[])]),
+            1,
+            "the second began under a standing alarm"
+        );
+        assert_eq!(found(&[alarm(150, 160, &[]), alarm(305, 306, &[])]), 2);
+    }
+
+    #[test]
+    fn an_alarm_is_false_only_when_all_of_it_lies_outside_events() {
+        let events = [event(100, 200, None, &[])];
+        let metrics = |alarms: &[AlarmSpan]| event_metrics(alarms, &events, 1000, 604.8);
+        assert_eq!(
+            metrics(&[alarm(50, 100, &[])]).false_alarms,
+            1,
+            "ends just before"
+        );
+        assert_eq!(
+            metrics(&[alarm(50, 101, &[])]).false_alarms,
+            0,
+            "reaches into it"
+        );
+        assert_eq!(
+            metrics(&[alarm(200, 210, &[])]).false_alarms,
+            1,
+            "starts just after"
+        );
+        assert_eq!(
+            metrics(&[alarm(199, 199, &[])]).false_alarms,
+            0,
+            "an alarm lasts a row"
+        );
+        let two = metrics(&[alarm(0, 1, &[]), alarm(500, 590, &[])]);
+        // 900 normal rows of a thousandth week each.
+        assert!((two.false_alarms_per_week.unwrap() - 2.0 / 0.9).abs() < 1e-9);
+        assert!((two.normal_seconds - 900.0 * 604.8).abs() < 1e-6);
+    }
+
+    #[test]
+    fn the_first_alarm_raised_inside_sets_delay_and_naming() {
+        let events = [
+            event(100, 200, None, &["b", "z"]),
+            event(300, 400, None, &["d"]),
+            event(500, 600, None, &["q"]),
+            event(700, 800, None, &[]),
+            event(900, 950, None, &["a"]),
+        ];
+        let alarms = [
+            alarm(150, 160, &["b"]),
+            alarm(110, 120, &["a", "b"]),
+            alarm(340, 350, &["a", "b", "c", "d"]),
+            alarm(503, 520, &["q"]),
+            alarm(720, 730, &["a"]),
+        ];
+        let metrics = event_metrics(&alarms, &events, 1000, 2.0);
+        assert_eq!((metrics.found, metrics.found_with_targets), (4, 3));
+        assert_eq!(metrics.recall, Some(0.8));
+        // Delays 10, 40, 3 and 20 rows.
+        assert_eq!(metrics.median_delay_seconds, Some(30.0));
+        assert_eq!(
+            metrics.hit_rate,
+            [Some(1.0 / 3.0), Some(2.0 / 3.0), Some(1.0)]
+        );
+    }
+
+    #[test]
+    fn kinds_are_counted_apart_and_in_order() {
+        let events = [
+            event(0, 10, Some("10"), &[]),
+            event(20, 30, Some("2"), &[]),
+            event(40, 50, Some("drift"), &[]),
+            event(60, 70, Some("10"), &[]),
+            event(80, 90, None, &[]),
+        ];
+        let alarms = [alarm(65, 66, &[]), alarm(45, 46, &[]), alarm(85, 86, &[])];
+        let kinds = event_metrics(&alarms, &events, 100, 1.0).by_kind;
+        let summary: Vec<_> = kinds
+            .iter()
+            .map(|entry| (entry.kind.as_str(), entry.found, entry.events))
+            .collect();
+        assert_eq!(summary, [("2", 0, 1), ("10", 1, 2), ("drift", 1, 1)]);
+        assert_eq!(kinds[1].recall(), 0.5);
+    }
+
+    #[test]
+    fn time_in_alarm_counts_each_row_once() {
+        let events = [event(0, 50, None, &[])];
+        let alarms = [alarm(40, 60, &[]), alarm(45, 70, &[]), alarm(95, 200, &[])];
+        let metrics = event_metrics(&alarms, &events, 100, 1.0);
+        assert_eq!(metrics.time_in_alarm, Some(0.35));
+        assert_eq!(metrics.time_in_alarm_normal, Some(0.5));
+    }
+
+    #[test]
+    fn what_has_no_meaning_is_absent() {
+        let none = event_metrics(&[], &[], 0, 1.0);
+        assert_eq!((none.recall, none.median_delay_seconds), (None, None));
+        assert_eq!(
+            (none.false_alarms_per_week, none.time_in_alarm),
+            (None, None)
+        );
+        assert_eq!(none.hit_rate, [None; 3]);
+        let always = event_metrics(&[], &[event(0, 10, None, &["a"])], 10, 1.0);
+        assert_eq!(always.false_alarms_per_week, None);
+        assert_eq!(always.time_in_alarm_normal, None);
+        assert_eq!((always.recall, always.hit_rate[0]), (Some(0.0), None));
+    }
 }

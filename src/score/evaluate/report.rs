@@ -147,3 +147,94 @@ fn as_map<S: Serializer>(kinds: &[KindRecall], serializer: S) -> Result<S::Ok, S
     }
     map.end()
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::score::evaluate::{Event, Events};
+    use serde_json::{Value, json};
+
+    fn truth(rows: usize, kind: Option<&str>) -> Truth {
+        let events = Events {
+            events: vec![Event {
+                start: 4,
+                end: 8,
+                kind: kind.map(str::to_owned),
+                targets: vec!["LIT101".into()],
+            }],
+            ..Events::default()
+        };
+        Truth {
+            labels: events.labels(rows),
+            events,
+        }
+    }
+
+    fn json_of(truth: &Truth, alarms: &[AlarmSpan]) -> Value {
+        let scores: Vec<f64> = truth.labels.iter().map(|&label| f64::from(label)).collect();
+        let report = Report::new(&Evaluation::new(&scores, truth, alarms, 60.0));
+        serde_json::to_value(&report).unwrap()
+    }
+
+    const PROMISED: [&str; 14] = [
+        "vus_pr",
+        "auc_pr",
+        "event_recall",
+        "event_recall_by_type",
+        "median_delay_s",
+        "false_alarms",
+        "false_alarms_per_week",
+        "hit_rate_at_1",
+        "hit_rate_at_3",
+        "hit_rate_at_5",
+        "windows_per_second",
+        "rows",
+        "threshold",
+        "time_in_alarm",
+    ];
+
+    #[test]
+    fn every_promised_key_is_there_and_right() {
+        let alarm = AlarmSpan {
+            raised_row: 5,
+            end_row: 10,
+            sensors: vec!["FIT101".into(), "LIT101".into()],
+        };
+        let report = json_of(&truth(20, Some("stuck")), &[alarm]);
+        for (key, expected) in PROMISED.into_iter().zip([
+            json!(1.0),
+            json!(1.0),
+            json!(1.0),
+            json!({"stuck": 1.0}),
+            json!(60.0),
+            json!(0),
+            json!(0.0),
+            json!(0.0),
+            json!(1.0),
+            json!(1.0),
+            Value::Null,
+            json!(20),
+            json!(1.0),
+            json!(0.25),
+        ]) {
+            assert_eq!(report.get(key), Some(&expected), "{key}");
+        }
+        assert_eq!(report["time_in_alarm_normal"], json!(2.0 / 16.0));
+        assert_eq!(report["anomalous_share"], json!(0.2));
+    }
+
+    #[test]
+    fn a_figure_without_meaning_is_null() {
+        let normal = Truth {
+            labels: vec![false; 20],
+            events: Events::default(),
+        };
+        let report = json_of(&normal, &[]);
+        for key in PROMISED {
+            let counted = ["false_alarms", "false_alarms_per_week", "rows", "threshold"];
+            let absent = !counted.contains(&key) && key != "time_in_alarm";
+            assert_eq!(report.get(key).unwrap().is_null(), absent, "{key}");
+        }
+        assert!(json_of(&truth(20, None), &[])["event_recall_by_type"].is_null());
+    }
+}

@@ -9,8 +9,10 @@
 
 use super::ranking::{Steps, every_rank};
 
-/// The buffers of [`vus_pr`] run from 0 to this many rows unless told otherwise.
-pub const DEFAULT_BUFFER_ROWS: usize = 100;
+/// The buffers of [`vus_pr`] run from 0 to this many rows unless told otherwise: two default windows
+/// of 10 rows. A wider buffer forgives more and gives higher figures, so a narrow one is the honest
+/// side to err on; docs/evaluation.md has the figures for others.
+pub const DEFAULT_BUFFER_ROWS: usize = 20;
 
 /// Which thresholds the curve is drawn with.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
