@@ -125,3 +125,24 @@ pub fn plain_stdout() -> bool {
     std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
         || !std::io::stdout().is_terminal()
 }
+
+/// A positive number, for clap.
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
+        _ => Err("must be a number above 0".to_owned()),
+    }
+}
+
+/// A time zone by its IANA name, for clap.
+fn time_zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
+    if text.eq_ignore_ascii_case("utc") {
+        return Ok(jiff::tz::TimeZone::UTC);
+    }
+    jiff::tz::TimeZone::get(text)
+        .map_err(|_| format!("{text:?} is not a time zone of this machine (Europe/Paris, UTC ...)"))
+}
+
+fn heads_text(heads: &[crate::model::manifest::HeadKind]) -> String {
+    heads.iter().map(|head| head.name()).collect::<Vec<_>>().join(", ")
+}

@@ -37,7 +37,7 @@ impl Timestamp {
         Timestamp(self.0.saturating_add(nanos))
     }
 
-    pub fn add(self, span: Duration) -> Self {
+    pub fn plus(self, span: Duration) -> Self {
         self.add_nanos(i64::try_from(span.as_nanos()).unwrap_or(i64::MAX))
     }
 

@@ -5,7 +5,7 @@
 
 use super::charts::ChartState;
 use super::residual::{CLIP_Z, Column, Residuals, SLOW_RATE};
-use super::threshold::{Excess, fit_tail, quantile};
+use super::threshold::{Excess, Thresholds, fit_tail, quantile};
 use crate::model::manifest::{Charts, ResidualSpread};
 
 /// IQR of a standard normal.
@@ -39,8 +39,28 @@ pub struct Calibration {
     /// `[heads][F]`
     pub spreads: Vec<Vec<ResidualSpread>>,
     pub charts: Charts,
-    /// `[N]` the published score on the training rows, out of sample; NaN where unscored.
-    pub scores: Vec<f32>,
+    /// `[N]` chart A on the training rows, out of sample; NaN where unscored.
+    pub a: Vec<f32>,
+    /// `[N]` chart B likewise.
+    pub b: Vec<f32>,
+    separation: usize,
+}
+
+impl Calibration {
+    /// How many alarms these very rows would have raised, without flood control.
+    pub fn alarms(&self, thresholds: Thresholds) -> usize {
+        let mut alarms = 0;
+        let mut last_above: Option<usize> = None;
+        for (row, (&a, &b)) in self.a.iter().zip(&self.b).enumerate() {
+            if thresholds.ratio(a, b) >= 1.0 {
+                if last_above.is_none_or(|last| row - last > self.separation) {
+                    alarms += 1;
+                }
+                last_above = Some(row);
+            }
+        }
+        alarms
+    }
 }
 
 /// Calibrates on `residuals`; `separation` is the number of samples that part two alarms.
@@ -77,7 +97,9 @@ pub fn calibrate(residuals: &OutOfSample, separation: usize) -> Calibration {
     Calibration {
         spreads,
         charts,
-        scores: published,
+        a,
+        b,
+        separation,
     }
 }
 
@@ -129,12 +151,12 @@ fn scale(magnitudes: &mut [f32]) -> f64 {
     (quantile(magnitudes, 0.5) / NORMAL_MEDIAN).max(quantile(magnitudes, 0.99) / NORMAL_Q99)
 }
 
-/// Both charts over the residuals, as the daemon would have drawn them without any alarm:
-/// the published chart A, the attenuated one (the same here) and chart B, each `[N]`.
+/// Charts A and B over the residuals, each `[N]`, as the daemon would have drawn them without any
+/// alarm.
 fn replay_charts(
     residuals: &OutOfSample,
     spreads: &[Vec<ResidualSpread>],
-) -> (Vec<f32>, Vec<f32>, Vec<f32>) {
+) -> (Vec<f32>, Vec<f32>) {
     let sensors = residuals.sensors;
     let columns: Vec<Column> = spreads
         .iter()
@@ -151,7 +173,7 @@ fn replay_charts(
     let rows = residuals.restart.len();
     let zeros = vec![0.0; sensors];
     let (mut x, mut scored) = (vec![0.0; sensors], vec![0.0; sensors]);
-    let mut drawn = (vec![], vec![], vec![]);
+    let mut drawn = (Vec::with_capacity(rows), Vec::with_capacity(rows));
     for row in 0..rows {
         if residuals.restart[row] {
             stream.restart();
@@ -171,8 +193,7 @@ fn replay_charts(
         let point = charts.step(&stream, &zeros);
         let keep = |value: f32| if any { value } else { f32::NAN };
         drawn.0.push(keep(point.published));
-        drawn.1.push(keep(point.a));
-        drawn.2.push(keep(point.b));
+        drawn.1.push(keep(point.b));
     }
     drawn
 }
