@@ -19,6 +19,7 @@ pub mod mqtt;
 pub mod ndjson;
 pub mod queue;
 pub mod status;
+pub mod tail;
 pub mod time;
 pub mod value;
 

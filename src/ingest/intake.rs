@@ -100,12 +100,12 @@ impl Intake {
         }
     }
 
-    /// Counts something unreadable that belongs to no one sensor.
-    pub fn complain(&mut self, origin: &dyn fmt::Display, what: &dyn fmt::Display) {
+    /// Counts something unreadable that belongs to no one sensor. `what` says where it stands.
+    pub fn complain(&mut self, what: &dyn fmt::Display) {
         self.status.count_bad();
         let source = self.complaints.len() - 1;
         if let Some(unsaid) = self.complaints[source].due(Instant::now()) {
-            warn!(target: self.log_target, "{origin}: {what}{}", Unsaid(unsaid));
+            warn!(target: self.log_target, "{what}{}", Unsaid(unsaid));
         }
     }
 

@@ -156,10 +156,9 @@ impl Stream {
                 match next {
                     None => break,
                     Some(Line::Whole(line)) => rows.read_line(line, now, &origin),
-                    Some(Line::TooLong) => rows.intake.complain(
-                        &origin,
-                        &format_args!("a line of more than {LINE_BYTES} bytes was dropped"),
-                    ),
+                    Some(Line::TooLong) => rows.intake.complain(&format_args!(
+                        "{origin}: a line of more than {LINE_BYTES} bytes was dropped"
+                    )),
                 }
                 rows.intake.push_patiently(&mut self.stop).await;
             }

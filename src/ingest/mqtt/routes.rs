@@ -203,8 +203,8 @@ impl Reader {
         if !self.is_json(message) {
             if topic::has_wildcard(&route.config.topic) || !route.config.conditions.is_empty() {
                 // Another device's topic, or no field says whose it is: not about this sensor.
-                let what = format_args!("{} is not JSON, it is ignored", Shown(message.text));
-                intake.complain(message, &what);
+                let what = format_args!("{message}: {} is not JSON, it is ignored", Shown(message.text));
+                intake.complain(&what);
                 return;
             }
             let reading = match parse_value(message.text) {
@@ -262,10 +262,10 @@ impl Reader {
         leaf_time(leaf, last_key, &self.zone).unwrap_or_else(|| {
             let shown = leaf.shown();
             let what = format_args!(
-                "{key} {} is not a time ({TIME_FORMS}), the time of arrival is taken",
+                "{message}: {key} {} is not a time ({TIME_FORMS}), the time of arrival is taken",
                 Shown(&shown)
             );
-            intake.complain(message, &what);
+            intake.complain(&what);
             message.now
         })
     }

@@ -43,13 +43,13 @@ impl NdjsonRows {
         }
         if !line.starts_with(b"{") {
             let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
-            let what = format_args!("{} is not a JSON object, the line is dropped", Shown(&shown));
-            self.intake.complain(origin, &what);
+            let what = format_args!("{origin}: {} is not a JSON object, the line is dropped", Shown(&shown));
+            self.intake.complain(&what);
             return;
         }
         if let Err(error) = self.leaves.parse(line) {
-            let what = format_args!("not readable as JSON, the line is dropped: {error}");
-            self.intake.complain(origin, &what);
+            let what = format_args!("{origin}: not readable as JSON, the line is dropped: {error}");
+            self.intake.complain(&what);
             return;
         }
         let time = self.time(now, origin);
@@ -80,10 +80,10 @@ impl NdjsonRows {
                 (leaf, None) => {
                     let shown = leaf.shown();
                     let what = format_args!(
-                        "{key} {} is not a time ({TIME_FORMS}), the time of arrival is taken",
+                        "{origin}: {key} {} is not a time ({TIME_FORMS}), the time of arrival is taken",
                         Shown(&shown)
                     );
-                    self.intake.complain(origin, &what);
+                    self.intake.complain(&what);
                     return now;
                 }
             }
