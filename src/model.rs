@@ -1,6 +1,7 @@
 //! The model file: one TorchScript archive that PyTorch can load, with the project's manifest and
 //! golden vectors inside. Imports `frame` only.
 
+mod file;
 pub mod golden;
 pub mod manifest;
 mod network;

@@ -1,4 +1,8 @@
 //! `extra/manifest.toml`: everything about a model that is not a weight.
+//! Imports `model` only.
+
+mod check;
+mod text;
 
 use serde::{Deserialize, Serialize};
 
@@ -116,4 +120,59 @@ pub struct Edge {
     pub target: usize,
     pub source: usize,
     pub weight: f64,
+}
+
+/// A small manifest that is right in every respect, for tests.
+#[cfg(test)]
+pub(crate) fn example() -> Manifest {
+    let residual = ResidualSpread {
+        median: -0.01,
+        spread: 0.21,
+        fast: 0.9,
+        slow: 0.4,
+    };
+    let tail = ChartTail {
+        quantile: 1.25,
+        mean_excess: 0.5,
+        peaks_per_week: 12.0,
+        peaks: 9,
+        largest: 3.5,
+    };
+    let sensor = |name: &str, unit: &str, mean: f64| Sensor {
+        name: name.to_owned(),
+        unit: unit.to_owned(),
+        mean,
+        deviation: 0.13,
+        residual: vec![residual.clone(); 3],
+    };
+    let edge = |target, source, weight| Edge {
+        target,
+        source,
+        weight,
+    };
+    Manifest {
+        schema: SCHEMA,
+        created_by: "anomalyd 0.1.0".to_owned(),
+        created_at: "2026-11-25T14:03:07Z".to_owned(),
+        name: "plant".to_owned(),
+        version: "1".to_owned(),
+        period_seconds: 1.0,
+        window: 10,
+        hidden: 4,
+        heads: vec![HeadKind::Reconstruction, HeadKind::Neighbour, HeadKind::Raw],
+        max_false_alarms_per_week: 1.0,
+        training: Training {
+            rows: 86_400,
+            span_seconds: 86_400.0,
+            missing: 0.0002,
+            loss: Some(0.031),
+            command: "anomalyd train normal.csv".to_owned(),
+        },
+        charts: Charts {
+            a: tail.clone(),
+            b: tail,
+        },
+        sensors: vec![sensor("FIT401", "m3/h", 1.71), sensor("P401", "", 1.0)],
+        edges: vec![edge(0, 1, 0.62), edge(1, 0, 0.58)],
+    }
 }

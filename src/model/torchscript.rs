@@ -6,9 +6,13 @@
 
 pub mod archive;
 mod emit;
+mod forward;
+mod pickle;
+mod recognise;
 
 pub use archive::{Archive, ArchiveError, Entry};
 pub use emit::entries;
+pub use recognise::{DEFAULT_WINDOW, recognise};
 
 use std::fs::{self, File};
 use std::io::{self, Write};

@@ -6,6 +6,7 @@ use std::io::{BufReader, Cursor, Read, Write};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
+use zip::result::ZipError;
 use zip::write::SimpleFileOptions;
 use zip::{CompressionMethod, DateTime, ZipArchive, ZipWriter};
 
@@ -37,13 +38,27 @@ pub enum ArchiveError {
     #[error("{0}")]
     Io(#[from] std::io::Error),
     #[error("{0}")]
-    Zip(#[from] zip::result::ZipError),
+    Zip(ZipError),
+    #[error("its entry {name} cannot be read ({source}); copy the file again, it is damaged")]
+    Damaged {
+        name: String,
+        source: std::io::Error,
+    },
     #[error("it has no entry {0}")]
     Missing(String),
     #[error("entry {name} has {size} bytes, more than the {limit} that are accepted")]
     TooLarge { name: String, size: u64, limit: u64 },
     #[error("{0}")]
     Layout(String),
+}
+
+impl From<ZipError> for ArchiveError {
+    fn from(error: ZipError) -> Self {
+        match error {
+            ZipError::Io(source) => ArchiveError::Io(source),
+            other => ArchiveError::Zip(other),
+        }
+    }
 }
 
 /// An archive being read.
@@ -123,7 +138,10 @@ impl Archive {
         }
         // The stated size may lie, so neither is memory set aside for it nor is it believed.
         let mut content = Vec::new();
-        entry.take(limit + 1).read_to_end(&mut content)?;
+        entry
+            .take(limit.saturating_add(1))
+            .read_to_end(&mut content)
+            .map_err(|source| damaged(name, source))?;
         if content.len() as u64 > limit {
             return Err(too_large(content.len() as u64));
         }
@@ -144,7 +162,9 @@ impl Archive {
             let mut entry = self.zip.by_index(*index)?;
             let mut hash = Sha256::new();
             loop {
-                let count = entry.read(&mut buffer)?;
+                let count = entry
+                    .read(&mut buffer)
+                    .map_err(|source| damaged(name, source))?;
                 if count == 0 {
                     break;
                 }
@@ -196,6 +216,13 @@ pub fn to_bytes(folder: &str, entries: &[Entry]) -> Result<Vec<u8>, ArchiveError
         writer.write_all(&entry.content)?;
     }
     Ok(writer.finish()?.into_inner())
+}
+
+fn damaged(name: &str, source: std::io::Error) -> ArchiveError {
+    ArchiveError::Damaged {
+        name: name.to_owned(),
+        source,
+    }
 }
 
 fn hex(bytes: &[u8]) -> String {

@@ -15,6 +15,8 @@ const LINEAR_MODULE: &str = "__torch__.torch.nn.modules.linear";
 
 /// The attribute that keeps T, which no weight tells.
 pub const WINDOW_ATTRIBUTE: &str = "window_length";
+/// The attribute that keeps F, which a module without any head does not tell otherwise.
+pub const SENSORS_ATTRIBUTE: &str = "sensor_count";
 
 /// Every entry of the archive of `network`, without `extra/`, in the order in which to write them.
 pub fn entries(network: &GraphLstm) -> Vec<Entry> {
@@ -45,6 +47,8 @@ pub fn entries(network: &GraphLstm) -> Vec<Entry> {
     }
     pickle.text(WINDOW_ATTRIBUTE);
     pickle.integer(network.window);
+    pickle.text(SENSORS_ATTRIBUTE);
+    pickle.integer(network.sensors);
     pickle.end_object();
     let (data, storages) = pickle.finish();
 
@@ -218,6 +222,7 @@ fn top_source(network: &GraphLstm) -> String {
   __buffers__ = []
   training : bool
 {attributes}  {WINDOW_ATTRIBUTE} : int
+  {SENSORS_ATTRIBUTE} : int
   def forward(self: {MODULE}.{CLASS},
     window: Tensor) -> {result}:
 {reconstruction}{rest}"
