@@ -22,6 +22,7 @@ pub use across::check_against_model;
 pub use mistake::{Mistake, Place, Severity};
 pub use settings::*;
 
+use std::collections::HashSet;
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -81,7 +82,8 @@ fn load_with(
         folder: file.parent().unwrap_or(Path::new("")).to_path_buf(),
     };
     let (layers, mut mistakes) = layers::read(&main, root);
-    let mut broken = mistakes.iter().any(Mistake::is_error);
+    let unread = mistakes.iter().any(Mistake::is_error);
+    let mut broken_lines = HashSet::new();
     let mut merged = value::Section::new(Place {
         file: main.as_path().into(),
         line: 1,
@@ -90,33 +92,133 @@ fn load_with(
         let file: Arc<Path> = layer.path.as_path().into();
         let fragment = fragment::parse(&layer.text, &file, &base(&file));
         mistakes.extend(fragment.mistakes);
-        broken |= fragment.broken;
+        let broken = fragment.broken_lines.into_iter();
+        broken_lines.extend(broken.map(|line| (layer.path.as_path(), Some(line))));
         merge::merge(&mut merged, fragment.section);
     }
     let around = build::Surroundings {
         base: base(&main),
         credentials,
-        broken,
+        broken: unread || !broken_lines.is_empty(),
     };
     let (mut settings, found) = build::build(&merged, &around);
     mistakes.extend(found);
     mistakes.extend(across::check_sources(&settings.sources));
     // A source that was meant but is wrong has been reported already.
     let meant = |mistake: &Mistake| mistake.is_error() && mistake.key.starts_with("source");
-    if !broken && !mistakes.iter().any(meant) {
+    if !around.broken && !mistakes.iter().any(meant) {
         mistakes.extend(across::check_any_source(&settings.sources, &main));
     }
-    settings.files = layers.into_iter().map(|layer| layer.path).collect();
+    settings.files = layers.iter().map(|layer| layer.path.clone()).collect();
+    // Whatever else a line that is not TOML seems to say was not meant.
+    mistakes.retain(|mistake| {
+        let place = (mistake.file.as_path(), mistake.line);
+        mistake.key.is_empty() || !broken_lines.contains(&place)
+    });
+    sort(&mut mistakes, &settings.files);
+    if mistakes.iter().any(Mistake::is_error) {
+        Err(ConfigError { mistakes })
+    } else {
+        Ok((settings, mistakes))
+    }
+}
+
+/// Puts mistakes in the order of the files and their lines.
+pub fn sort(mistakes: &mut [Mistake], files: &[PathBuf]) {
     mistakes.sort_by_key(|mistake| {
-        let file = settings.files.iter().position(|file| *file == mistake.file);
+        let file = files.iter().position(|file| *file == mistake.file);
         (
             file.unwrap_or(usize::MAX),
             mistake.line.unwrap_or(usize::MAX),
         )
     });
-    if mistakes.iter().any(Mistake::is_error) {
-        Err(ConfigError { mistakes })
-    } else {
-        Ok((settings, mistakes))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const MQTT: &str = "[source.mqtt]\nhost = 'h'\nusername = 'u'\npassword_file = 'mqtt'\n\
+                        topics.A = 'a'\n";
+
+    fn root(files: &[(&str, &str)]) -> tempfile::TempDir {
+        let root = tempfile::tempdir().unwrap();
+        for (path, text) in files {
+            let path = root.path().join(path);
+            std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+            std::fs::write(path, text).unwrap();
+        }
+        root
+    }
+
+    /// The password of the only source, or the text of all mistakes.
+    fn password(root: &Path, credentials: Option<&str>) -> Result<Option<Password>, String> {
+        let credentials = credentials.map(|folder| root.join(folder));
+        let (settings, _) = load_with(Path::new("/anomalyd.toml"), root, credentials)
+            .map_err(|error| error.to_string())?;
+        match settings.sources.as_slice() {
+            [SourceSettings::Mqtt(mqtt)] => Ok(mqtt.password.clone()),
+            other => Err(format!("{other:?}")),
+        }
+    }
+
+    #[test]
+    fn a_bare_password_file_is_a_credential_before_it_is_a_file() {
+        let root = root(&[
+            ("anomalyd.toml", MQTT),
+            ("mqtt", "beside"),
+            ("credentials/mqtt", "credential"),
+        ]);
+        let read = |credentials| {
+            let password = password(root.path(), credentials).unwrap().unwrap();
+            password.read().unwrap()
+        };
+        assert_eq!(read(Some("credentials")), "credential");
+        assert_eq!(read(Some("elsewhere")), "beside");
+        assert_eq!(read(None), "beside");
+    }
+
+    #[test]
+    fn an_absent_credential_is_an_error_in_the_service_only() {
+        let root = root(&[("anomalyd.toml", MQTT)]);
+        assert!(password(root.path(), None).is_ok());
+        let why = password(root.path(), Some("credentials")).unwrap_err();
+        assert!(
+            why.contains("anomalyd.toml:4: source.mqtt.password_file"),
+            "{why}"
+        );
+        assert!(why.contains("LoadCredential=mqtt"), "{why}");
+    }
+
+    #[test]
+    fn files_that_cannot_be_read_are_named() {
+        let root = root(&[
+            ("anomalyd.toml", &" ".repeat(5 << 20)),
+            ("anomalyd.toml.d/10-folder.toml/x", ""),
+        ]);
+        let error = load(Path::new("/anomalyd.toml"), root.path()).unwrap_err();
+        let text = error.to_string();
+        assert!(
+            text.contains("anomalyd.toml: is larger than 4 MiB"),
+            "{text}"
+        );
+        assert!(text.contains("10-folder.toml: cannot be read"), "{text}");
+        assert_eq!(error.mistakes.len(), 2, "{text}");
+    }
+
+    #[test]
+    fn the_vendors_file_can_be_the_main_one_and_is_read_once() {
+        let root = root(&[(
+            "usr/lib/anomalyd/anomalyd.toml",
+            "[[source.ndjson]]\n[[source.ndjson]]\nname = 'b'\nlisten = '/run/b'\n",
+        )]);
+        let main = Path::new("/usr/lib/anomalyd/anomalyd.toml");
+        let (settings, _) = load(main, root.path()).unwrap();
+        assert_eq!(settings.files.len(), 1);
+        assert_eq!(settings.sources.len(), 2);
+        // And it alone is enough.
+        let (settings, _) = load(Path::new(DEFAULT_PATH), root.path()).unwrap();
+        assert_eq!(settings.sources[1].name(), "b");
+        assert_eq!(settings.sources[1].key(), "source.ndjson");
     }
 }

@@ -53,6 +53,7 @@ pub fn check(args: &CheckConfigArgs, sensors_of: SensorsOf<'_>) -> Report {
         match sensors_of(&settings.model) {
             Ok(names) => {
                 mistakes.extend(config::check_against_model(settings, &names));
+                config::sort(&mut mistakes, &settings.files);
                 sensors = Some(names.len());
             }
             Err(reason) => mistakes.push(Mistake {

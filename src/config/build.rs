@@ -3,18 +3,18 @@
 //! Imports its sibling modules only.
 
 mod mqtt;
+mod table;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
-use toml::de::DeValue;
 
 use super::mistake::{Mistake, Place};
-use super::schema::{Key, Presence, Shape, TOP};
+use super::schema::TOP;
 use super::settings::*;
-use super::value::{Base, Section, Value, checked};
+use super::value::{Base, Section};
+use table::Table;
 
 /// What the building needs to know beside the keys.
 #[derive(Debug)]
@@ -34,184 +34,6 @@ pub fn build(merged: &Section, around: &Surroundings) -> (Settings, Vec<Mistake>
     (settings, mistakes)
 }
 
-/// One table of the merged file.
-struct Table<'a> {
-    section: &'a Section,
-    keys: &'static [Key],
-    /// With a dot at the end, or empty for the top.
-    path: String,
-    around: &'a Surroundings,
-}
-
-impl<'a> Table<'a> {
-    fn new(
-        section: &'a Section,
-        keys: &'static [Key],
-        path: impl Into<String>,
-        around: &'a Surroundings,
-    ) -> Self {
-        Table {
-            section,
-            keys,
-            path: path.into(),
-            around,
-        }
-    }
-
-    fn key(&self, name: &str) -> String {
-        format!("{}{name}", self.path)
-    }
-
-    /// Where the key was set.
-    fn set_at(&self, name: &str) -> Option<&'a Place> {
-        self.section.entries.get(name).map(|entry| &entry.place)
-    }
-
-    /// Where the key was set, or else where its table starts.
-    fn place(&self, name: &str) -> &'a Place {
-        self.set_at(name).unwrap_or(&self.section.place)
-    }
-
-    /// The value that was set, or else the schema's default.
-    fn value(&self, name: &str) -> Option<Value> {
-        if let Some(entry) = self.section.entries.get(name) {
-            return Some(entry.value.clone());
-        }
-        let key = self.keys.iter().find(|key| key.name == name)?;
-        let Presence::Default(toml) = key.presence else {
-            return None;
-        };
-        let value = DeValue::parse(toml).ok()?;
-        checked(&key.shape, value.get_ref(), &self.around.base).ok()
-    }
-
-    fn text(&self, name: &str) -> Option<String> {
-        match self.value(name)? {
-            Value::Text(text) => Some(text),
-            _ => None,
-        }
-    }
-
-    fn path(&self, name: &str) -> Option<PathBuf> {
-        match self.value(name)? {
-            Value::Path(path) => Some(path),
-            _ => None,
-        }
-    }
-
-    fn is(&self, name: &str) -> bool {
-        matches!(self.value(name), Some(Value::Bool(true)))
-    }
-
-    /// The schema keeps the number within the type.
-    fn whole<T: TryFrom<i64>>(&self, name: &str) -> Option<T> {
-        match self.value(name)? {
-            Value::Integer(number) => T::try_from(number).ok(),
-            _ => None,
-        }
-    }
-
-    fn number(&self, name: &str) -> Option<f64> {
-        match self.value(name)? {
-            Value::Number(number) => Some(number),
-            _ => None,
-        }
-    }
-
-    fn duration(&self, name: &str) -> Option<Duration> {
-        match self.value(name)? {
-            Value::Duration(span) => Some(span),
-            _ => None,
-        }
-    }
-
-    fn zone(&self, name: &str) -> Option<TimeZone> {
-        let name = self.text(name)?;
-        if name == "UTC" {
-            return Some(TimeZone::UTC);
-        }
-        TimeZone::get(&name).ok()
-    }
-
-    /// The table below `name`, when it is there.
-    fn table(&self, name: &str) -> Option<Table<'a>> {
-        let key = self.keys.iter().find(|key| key.name == name)?;
-        match (&self.section.entries.get(name)?.value, &key.shape) {
-            (Value::Section(section), Shape::Table(keys)) => Some(Table::new(
-                section,
-                keys,
-                format!("{}{name}.", self.path),
-                self.around,
-            )),
-            _ => None,
-        }
-    }
-
-    /// As `table`, with nothing but defaults when it is not there.
-    fn table_or(&self, name: &str, empty: &'a Section) -> Table<'a> {
-        self.table(name).unwrap_or_else(|| {
-            let key = self.keys.iter().find(|key| key.name == name);
-            let keys = key.and_then(|key| key.shape.keys()).unwrap_or_default();
-            Table::new(empty, keys, format!("{}{name}.", self.path), self.around)
-        })
-    }
-
-    /// The tables of all sources of a kind, or of all sensors (by name).
-    fn tables(&self, name: &str) -> Vec<(&'a str, Table<'a>)> {
-        let Some(key) = self.keys.iter().find(|key| key.name == name) else {
-            return Vec::new();
-        };
-        let keys = key.shape.keys().unwrap_or_default();
-        let below = |section, path| Table::new(section, keys, path, self.around);
-        let path = self.key(name);
-        match self.section.entries.get(name).map(|entry| &entry.value) {
-            Some(Value::List(sections)) => sections
-                .iter()
-                .map(|section| (name_of(section), below(section, format!("{path}."))))
-                .collect(),
-            Some(Value::Section(sensors)) => sensors
-                .entries
-                .iter()
-                .filter_map(|(sensor, entry)| match &entry.value {
-                    Value::Section(section) => {
-                        let path = format!("{path}.{}.", super::fragment::key_text(sensor));
-                        Some((sensor.as_str(), below(section, path)))
-                    }
-                    _ => None,
-                })
-                .collect(),
-            _ => Vec::new(),
-        }
-    }
-
-    /// Reports the required keys that are not there.
-    fn require(&self, mistakes: &mut Vec<Mistake>) {
-        for key in self.keys {
-            let Presence::Required(example) = key.presence else {
-                continue;
-            };
-            let given = self.section.entries.contains_key(key.name)
-                || self.section.rejected.contains(key.name);
-            if !given && !self.around.broken {
-                let message = format!("missing; add {} = {example}", key.name);
-                mistakes.push(Mistake::error(
-                    &self.section.place,
-                    self.key(key.name),
-                    message,
-                ));
-            }
-        }
-    }
-
-    /// Reports the file of a key that is set but not there.
-    fn exists(&self, name: &str, path: &Path, remedy: &str, mistakes: &mut Vec<Mistake>) {
-        if !path.exists() {
-            let message = format!("{} is not there; {remedy}", path.display());
-            mistakes.push(Mistake::error(self.place(name), self.key(name), message));
-        }
-    }
-}
-
 /// What only one source can have, and which has it.
 #[derive(Default)]
 struct Taken(HashMap<String, Place>);
@@ -229,24 +51,13 @@ impl Taken {
     }
 }
 
-fn name_of(section: &Section) -> &str {
-    section.name().unwrap_or_default()
-}
-
 fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
     let empty = Section::new(top.section.place.clone());
     let frame = frame(&top.table_or("frame", &empty), mistakes);
     let alarm = top.table_or("alarm", &empty);
     let output = top.table_or("output", &empty);
     let model = top.path("model").unwrap_or_default();
-    if !model.exists() {
-        let message = format!(
-            "{} is not there; make one with `anomalyd train`",
-            model.display()
-        );
-        let place = top.place("model");
-        mistakes.push(Mistake::warning(place, "model", message));
-    }
+    mistakes.extend(no_model(top, &model));
     let engine = match top.text("engine").as_deref() {
         Some("native") => EngineChoice::Native,
         Some("torch") => EngineChoice::Torch,
@@ -302,6 +113,23 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
             stdout: output.table_or("stdout", &empty).is("enabled"),
         },
     }
+}
+
+/// A model may come later, by training or by an update; but nothing is watched before.
+fn no_model(top: &Table<'_>, model: &Path) -> Option<Mistake> {
+    if model.exists() || top.around.broken || top.section.rejected.contains("model") {
+        return None;
+    }
+    let shown = model.display();
+    let message = format!("{shown} is not there; make one with `anomalyd train`");
+    let mistake = Mistake::warning(top.place("model"), "model", message);
+    Some(match top.set_at("model") {
+        Some(_) => mistake,
+        None => Mistake {
+            line: None,
+            ..mistake
+        },
+    })
 }
 
 fn frame(frame: &Table<'_>, mistakes: &mut Vec<Mistake>) -> FrameSettings {

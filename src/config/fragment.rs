@@ -3,6 +3,7 @@
 //! What is wrong is reported and left out, so that one run finds every mistake. Imports `schema`,
 //! `value`, `suggest` and `mistake`.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -19,9 +20,12 @@ use super::value::{Base, Section, Value, checked, quote, wrong_type};
 pub struct Fragment {
     pub section: Section,
     pub mistakes: Vec<Mistake>,
-    /// Not all of the text could be read: keys may be missing that are there.
-    pub broken: bool,
+    /// Lines that are not TOML: their keys are missing or misread.
+    pub broken_lines: BTreeSet<usize>,
 }
+
+/// So many are shown one by one; a file with more is no TOML file.
+const SYNTAX_MISTAKES: usize = 20;
 
 /// Reads one file's text. Never fails: what cannot be read is among the mistakes.
 pub fn parse(text: &str, file: &Arc<Path>, base: &Base) -> Fragment {
@@ -34,32 +38,31 @@ pub fn parse(text: &str, file: &Arc<Path>, base: &Base) -> Fragment {
             .collect(),
         mistakes: Vec::new(),
     };
-    let mut broken_lines = Vec::new();
+    let mut broken_lines = BTreeSet::new();
     for error in &errors {
         let place = reader.place(error.span().map_or(text.len(), |span| span.start));
         // The parser stumbles on over the rest of a broken line.
-        if !broken_lines.contains(&place.line) {
-            let message = format!("not TOML: {}", error.message());
+        if broken_lines.insert(place.line) && broken_lines.len() <= SYNTAX_MISTAKES {
+            let message = syntax(error.message());
             reader.mistakes.push(Mistake::error(&place, "", message));
-            broken_lines.push(place.line);
         }
     }
-    let syntax = reader.mistakes.len();
+    if let Some(more @ 1..) = broken_lines.len().checked_sub(SYNTAX_MISTAKES) {
+        let message = format!("{more} more lines are not TOML; is it the right file?");
+        reader.mistakes.push(Mistake::of_file(file, message));
+    }
     let section = reader.table(TOP, table.get_ref(), "", reader.place(0));
-    let mut mistakes = reader.mistakes;
-    let mut index = 0;
-    mistakes.retain(|mistake| {
-        index += 1;
-        index <= syntax
-            || !mistake
-                .line
-                .is_some_and(|line| broken_lines.contains(&line))
-    });
     Fragment {
         section,
-        mistakes,
-        broken: !errors.is_empty(),
+        mistakes: reader.mistakes,
+        broken_lines,
     }
+}
+
+/// What the parser says, without what it says about its own grammar.
+fn syntax(message: &str) -> String {
+    let message = message.trim_end_matches(", expected literal string");
+    format!("not TOML: {message}")
 }
 
 struct Reader<'a> {
@@ -275,4 +278,51 @@ fn unknown(keys: &[Key], name: &str, path: &str) -> String {
     }
     let known: Vec<&str> = keys.iter().map(|key| key.name).collect();
     format!("unknown key; known here: {}", known.join(", "))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn parsed(text: &str) -> Fragment {
+        let base = Base {
+            root: "/".into(),
+            folder: "/etc".into(),
+        };
+        parse(text, &Path::new("a.toml").into(), &base)
+    }
+
+    #[test]
+    fn lines_are_counted_with_a_byte_order_mark_and_windows_line_ends() {
+        let fragment = parsed("\u{feff}# ü\r\nname = \"ü\"\r\n\r\nnane = 1\r\n[alarm]\r\nx = 1");
+        let lines: Vec<_> = fragment.mistakes.iter().map(|one| one.line).collect();
+        assert_eq!(lines, [Some(4), Some(6)], "{:?}", fragment.mistakes);
+        assert_eq!(fragment.section.entries["name"].place.line, 2);
+    }
+
+    #[test]
+    fn a_file_of_another_kind_is_not_listed_line_by_line() {
+        let fragment = parsed(&"2026-01-01T00:00:00Z;7,3;8,1\n".repeat(1000));
+        assert_eq!(fragment.mistakes.len(), SYNTAX_MISTAKES + 1);
+        assert_eq!(fragment.broken_lines.len(), 1000);
+        let last = &fragment.mistakes[SYNTAX_MISTAKES];
+        assert!(last.message.starts_with("980 more lines"), "{last}");
+    }
+
+    #[test]
+    fn keys_in_the_wrong_place_are_sent_to_the_right_one() {
+        let message = |text| parsed(text).mistakes[0].message.clone();
+        assert!(message("[alarm]\nperiod = '1s'").contains("top of the file"));
+        assert!(message("stale_after = '1m'").ends_with("it belongs to [frame]"));
+        assert!(message("[source.mqtt.topics]\na.b = 'x'").ends_with("\"a.b\""));
+        // `enabled` is known in many tables: no single one can be named.
+        assert!(message("enabled = true").contains("known here: name, model"));
+    }
+
+    #[test]
+    fn keys_are_quoted_where_toml_wants_it() {
+        assert_eq!(key_text("LIT-101_a"), "LIT-101_a");
+        assert_eq!(key_text("tank 1"), "\"tank 1\"");
+        assert_eq!(key_text(""), "\"\"");
+    }
 }

@@ -347,8 +347,8 @@ mod tests {
             ),
             (
                 "engine",
-                "'pytorch'",
-                "\"pytorch\" is not one of \"auto\", \"native\", \"torch\"",
+                "'tensorflow'",
+                "\"tensorflow\" is not one of \"auto\", \"native\", \"torch\"",
             ),
             (
                 "engine",

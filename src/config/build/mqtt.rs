@@ -1,11 +1,12 @@
 //! The settings of one MQTT broker. Imports its parent's tables and the settings.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Table, Value};
+use super::table::Table;
 use crate::config::mistake::Mistake;
 use crate::config::settings::{MqttSettings, MqttTopic, Password};
+use crate::config::value::Value;
 
 /// Reports what is missing or contradicts itself; `None` when no connection could be tried.
 pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<MqttSettings> {
@@ -116,7 +117,7 @@ fn credential_path(table: &Table<'_>, name: &str, mistakes: &mut Vec<Mistake>) -
     beside
 }
 
-fn others_may_read(path: &std::path::Path) -> bool {
+fn others_may_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
