@@ -1,1 +1,2 @@
 //! Stage cli (contract).
+pub mod simulate;
