@@ -7,7 +7,6 @@ pub mod evaluate;
 pub mod model;
 pub mod recording;
 pub mod replay;
-pub mod run;
 pub mod simulate;
 pub mod train;
 
@@ -32,8 +31,6 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
-    /// Watch live sources and raise alarms (what the service runs)
-    Run(run::RunArgs),
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
     /// Learn a model from a recording of normal operation
@@ -55,8 +52,7 @@ pub enum Command {
 /// Whatever stopped it, with context; [`report`] puts it into words and an exit status.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
-        Command::Run(args) => run::run(args),
-        Command::CheckConfig(args) => check_config::run(args),
+        Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
         Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
@@ -68,7 +64,11 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
 /// Prints `error` with its causes on stderr and returns the exit status it calls for.
 pub fn report(error: &anyhow::Error) -> ExitCode {
     // A reader that went away (`| head`) is the reader's choice, not a failure to tell of.
-    let io_errors = || error.chain().filter_map(|cause| cause.downcast_ref::<std::io::Error>());
+    let io_errors = || {
+        error
+            .chain()
+            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
+    };
     if io_errors().any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
         return ExitCode::SUCCESS;
     }
@@ -92,7 +92,7 @@ fn exit_status(error: &anyhow::Error) -> u8 {
     use crate::ingest::csv::CsvError;
     use crate::model::ModelError;
     use crate::pipeline::OpenError;
-    use crate::score::evaluate::EvaluateError;
+    use crate::score::evaluate::TruthError;
     use crate::train::{TopologyError, TrainError};
 
     for cause in error.chain() {
@@ -105,9 +105,12 @@ fn exit_status(error: &anyhow::Error) -> u8 {
             _ => false,
         };
         let of_model = cause.is::<ModelError>()
-            || matches!(cause.downcast_ref::<OpenError>(), Some(OpenError::Disagrees { .. }));
+            || matches!(
+                cause.downcast_ref::<OpenError>(),
+                Some(OpenError::Disagrees { .. })
+            );
         let of_data =
-            cause.is::<CsvError>() || cause.is::<EvaluateError>() || cause.is::<recording::Unfit>();
+            cause.is::<CsvError>() || cause.is::<TruthError>() || cause.is::<recording::Unfit>();
         if of_train || of_model || of_data {
             return EXIT_DATA;
         }
@@ -144,5 +147,9 @@ fn time_zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
 }
 
 fn heads_text(heads: &[crate::model::manifest::HeadKind]) -> String {
-    heads.iter().map(|head| head.name()).collect::<Vec<_>>().join(", ")
+    heads
+        .iter()
+        .map(|head| head.name())
+        .collect::<Vec<_>>()
+        .join(", ")
 }

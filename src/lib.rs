@@ -13,6 +13,8 @@ pub mod frame;
 pub mod ingest;
 pub mod model;
 pub mod output;
+pub mod pipeline;
 pub mod score;
 pub mod simulate;
+pub mod train;
 pub mod window;

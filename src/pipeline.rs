@@ -4,9 +4,11 @@
 //! wires stages and has no clock, thread, input or output of its own. May import stages 1 to 6.
 
 mod choose;
+mod stream;
 mod verify;
 
-pub use choose::{EngineChoice, OpenError, open_engine};
+pub use choose::{EngineChoice, OpenError, open_engine, open_torch};
+pub use stream::{Happening, Listener, Stream};
 pub use verify::{Agreement, GOLDEN_TOLERANCE, golden_scores, verify};
 
 use std::sync::Arc;
@@ -31,7 +33,10 @@ pub struct PipelineConfig {
 
 impl Default for PipelineConfig {
     fn default() -> Self {
-        PipelineConfig { max_false_alarms_per_week: None, clear_after_nanos: CLEAR_AFTER_NANOS }
+        PipelineConfig {
+            max_false_alarms_per_week: None,
+            clear_after_nanos: CLEAR_AFTER_NANOS,
+        }
     }
 }
 
@@ -82,8 +87,9 @@ impl Pipeline {
     pub fn new(model: &ModelFile, engine: Box<dyn Engine>, config: &PipelineConfig) -> Self {
         let manifest = Arc::new(model.manifest.clone());
         let sensors = manifest.sensors.len();
-        let budget =
-            config.max_false_alarms_per_week.unwrap_or(manifest.max_false_alarms_per_week);
+        let budget = config
+            .max_false_alarms_per_week
+            .unwrap_or(manifest.max_false_alarms_per_week);
         let model_name = format!("{} {}", manifest.name, manifest.version);
         let alarm = AlarmConfig {
             max_false_alarms_per_week: budget,
@@ -134,7 +140,10 @@ impl Pipeline {
         );
         // Evidence is named with the attenuation that the alarm was judged with, so it is kept
         // only for the rare sample that may change something.
-        let before = (self.machine.is_on(), self.machine.thresholds().ratio(charts.a, charts.b));
+        let before = (
+            self.machine.is_on(),
+            self.machine.thresholds().ratio(charts.a, charts.b),
+        );
         let attenuation = match before {
             (false, ratio) if ratio < 1.0 => None,
             _ => Some(self.machine.flood().attenuation().to_vec()),
@@ -161,7 +170,10 @@ impl Pipeline {
             },
             model: self.model_name.clone(),
         });
-        let score = SampleScore { published: charts.published, relative: judgement.score };
+        let score = SampleScore {
+            published: charts.published,
+            relative: judgement.score,
+        };
         Outcome::Scored(score, event)
     }
 

@@ -63,7 +63,11 @@ pub struct NormalData<'a> {
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum TrainProgress {
     Graph,
-    Autoencoder { step: usize, steps: usize, loss: f64 },
+    Autoencoder {
+        step: usize,
+        steps: usize,
+        loss: f64,
+    },
     Calibrating,
     Verifying,
 }
@@ -110,12 +114,22 @@ pub fn train(
     progress: &mut dyn FnMut(TrainProgress),
 ) -> Result<Trained, TrainError> {
     let sensors = data.sensors.len();
-    let rows = data.times.iter().copied().zip(data.values.chunks_exact(sensors.max(1)));
+    let rows = data
+        .times
+        .iter()
+        .copied()
+        .zip(data.values.chunks_exact(sensors.max(1)));
     let frames = TrainingFrames::gather(sensors, config.align.clone(), rows);
     if frames.rows() < FEWEST_ROWS {
-        return Err(TrainError::TooFewRows { rows: frames.rows() });
+        return Err(TrainError::TooFewRows {
+            rows: frames.rows(),
+        });
     }
-    let allowed = config.topology.as_ref().map(|t| t.edges(data.sensors)).transpose()?;
+    let allowed = config
+        .topology
+        .as_ref()
+        .map(|t| t.edges(data.sensors))
+        .transpose()?;
     let wants_autoencoder = config.heads.contains(&HeadKind::Reconstruction);
     // A missing trainer is told before minutes of other work, not after.
     let trainer = match wants_autoencoder {
@@ -158,7 +172,11 @@ pub fn train(
     };
     let calibration = calibrate(&residuals, separation(config.align.period_nanos));
     for (i, sensor) in manifest_sensors.iter_mut().enumerate() {
-        sensor.residual = calibration.spreads.iter().map(|head| head[i].clone()).collect();
+        sensor.residual = calibration
+            .spreads
+            .iter()
+            .map(|head| head[i].clone())
+            .collect();
     }
 
     let loss = fitted.as_ref().map(|fitted| fitted.loss);
@@ -203,7 +221,11 @@ pub fn train(
         digest: String::new(),
     };
     let (model, without_torch) = golden::add(model, &frames, &x, &config.torch)?;
-    Ok(Trained { model, calibration, without_torch })
+    Ok(Trained {
+        model,
+        calibration,
+        without_torch,
+    })
 }
 
 /// `frames.x` with stale values filled in as the pipeline would.

@@ -42,7 +42,10 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     }
     let (model, mut stream) = args.judge.open(false)?;
     let manifest = &model.manifest;
-    let options = CsvOptions { zone: args.judge.zone.clone(), bad: BadValues::Missing };
+    let options = CsvOptions {
+        zone: args.judge.zone.clone(),
+        bad: BadValues::Missing,
+    };
     let mut recording = Recording::open(&args.data, manifest, options, true)?;
     let mut rows = Vec::new();
     let mut values = vec![f64::NAN; manifest.sensors.len()];
@@ -51,7 +54,10 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     }
     let truth = Truth::load(args.labels.as_deref(), args.events.as_deref(), rows.len())?;
 
-    let mut judged = Judged { scores: vec![f64::NAN; rows.len()], ..Judged::default() };
+    let mut judged = Judged {
+        scores: vec![f64::NAN; rows.len()],
+        ..Judged::default()
+    };
     let started = Instant::now();
     for (row, (time, values)) in rows.iter().enumerate() {
         if row > 0 && truth.events.breaks.contains(&row) {
@@ -67,7 +73,10 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         return Err(recording.nothing_scored(manifest).into());
     }
     if counts.unscored > 0 {
-        eprintln!("warning: {} samples were not scored: the engine failed", counts.unscored);
+        eprintln!(
+            "warning: {} samples were not scored: the engine failed",
+            counts.unscored
+        );
     }
     judged.close(rows.len());
 
@@ -75,7 +84,12 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
         threshold: stream.pipeline().machine().thresholds().a,
         max_false_alarms_per_week: budget(&args, &stream),
         windows_per_second: Some(counts.scored as f64 / seconds.max(1e-9)),
-        ..Evaluation::new(&judged.scores, &truth, &judged.spans, manifest.period_seconds)
+        ..Evaluation::new(
+            &judged.scores,
+            &truth,
+            &judged.spans,
+            manifest.period_seconds,
+        )
     };
     let report = Report::new(&evaluation);
     match args.json {

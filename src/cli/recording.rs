@@ -21,7 +21,12 @@ pub enum Unfit {
          apart, and the recording's rows are {found} apart; give --period, or a recording as the \
          model was trained on"
     )]
-    NothingScored { path: PathBuf, window: usize, period: String, found: String },
+    NothingScored {
+        path: PathBuf,
+        window: usize,
+        period: String,
+        found: String,
+    },
     #[error("{path}: {reason}")]
     Units { path: PathBuf, reason: String },
 }
@@ -54,10 +59,15 @@ impl Recording {
         let map = ColumnMap::new(&names, reader.sensors());
         if map.absent().len() == names.len() {
             let example = names.into_iter().next().unwrap_or_default();
-            return Err(Unfit::NoSensor { path: path.to_owned(), example }.into());
+            return Err(Unfit::NoSensor {
+                path: path.to_owned(),
+                example,
+            }
+            .into());
         }
         if complete {
-            map.require_all().with_context(|| path.display().to_string())?;
+            map.require_all()
+                .with_context(|| path.display().to_string())?;
         } else if !map.absent().is_empty() {
             eprintln!(
                 "warning: {}: without {}; they count as silent",
@@ -140,7 +150,10 @@ fn seconds_text(seconds: f64) -> String {
 pub fn units(path: Option<&Path>, sensors: &[String]) -> anyhow::Result<Vec<String>> {
     let mut units = vec![String::new(); sensors.len()];
     let Some(path) = path else { return Ok(units) };
-    let bad = |reason: String| Unfit::Units { path: path.to_owned(), reason };
+    let bad = |reason: String| Unfit::Units {
+        path: path.to_owned(),
+        reason,
+    };
     let mut reader = csv::ReaderBuilder::new()
         .trim(csv::Trim::All)
         .from_path(path)

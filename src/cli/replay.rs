@@ -50,16 +50,16 @@ impl JudgeArgs {
     /// The model is refused, or no engine reproduces its golden vectors.
     pub fn open(&self, watch_silence: bool) -> anyhow::Result<(ModelFile, Stream)> {
         let model = ModelFile::load(&self.model)?;
-        let torch = TorchConfig { worker: self.torch_worker.clone(), ..TorchConfig::default() };
+        let torch = TorchConfig {
+            worker: self.torch_worker.clone(),
+            ..TorchConfig::default()
+        };
         let (engine, _) = open_engine(&model, self.engine, &torch)?;
         let config = PipelineConfig {
             max_false_alarms_per_week: self.max_false_alarms_per_week,
             ..PipelineConfig::default()
         };
-        let align = AlignConfig {
-            period_nanos: self.period_nanos(&model.manifest)?,
-            ..AlignConfig::default()
-        };
+        let align = AlignConfig::new(self.period_nanos(&model.manifest)?);
         let pipeline = Pipeline::new(&model, engine, &config);
         Ok((model, Stream::new(pipeline, align, watch_silence)))
     }
@@ -93,7 +93,10 @@ pub struct ReplayArgs {
 pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     let (model, mut stream) = args.judge.open(true)?;
     let manifest = &model.manifest;
-    let options = CsvOptions { zone: args.judge.zone.clone(), bad: BadValues::Missing };
+    let options = CsvOptions {
+        zone: args.judge.zone.clone(),
+        bad: BadValues::Missing,
+    };
     let mut recording = Recording::open(&args.recording, manifest, options, false)?;
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut tally = Tally::default();

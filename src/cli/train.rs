@@ -28,7 +28,11 @@ pub struct TrainArgs {
     out: PathBuf,
     /// What judges: `reconstruction` (an LSTM autoencoder, needs libtorch to train), `neighbour`
     /// (the sensor graph) and `raw`
-    #[arg(long, value_delimiter = ',', default_value = "reconstruction,neighbour,raw")]
+    #[arg(
+        long,
+        value_delimiter = ',',
+        default_value = "reconstruction,neighbour,raw"
+    )]
     heads: Vec<Head>,
     /// Which sensors may explain each other (docs/model-format.md)
     #[arg(long, value_name = "TOML")]
@@ -86,8 +90,15 @@ enum Head {
 /// # Errors
 /// The recording is unusable, libtorch is wanted and missing, or the model cannot be written.
 pub fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let bad = if args.skip_bad_values { BadValues::Missing } else { BadValues::Reject };
-    let options = CsvOptions { zone: args.zone.clone(), bad };
+    let bad = if args.skip_bad_values {
+        BadValues::Missing
+    } else {
+        BadValues::Reject
+    };
+    let options = CsvOptions {
+        zone: args.zone.clone(),
+        bad,
+    };
     let table = read_table(&args.data, options).map_err(|error| match error.is_row() {
         // What a person can do about a bad row is different for `train` than for `replay`.
         true => anyhow::Error::new(error)
@@ -140,26 +151,40 @@ fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
         (Head::Neighbour, HeadKind::Neighbour),
         (Head::Raw, HeadKind::Raw),
     ];
-    let wanted = heads.into_iter().filter(|(head, _)| args.heads.contains(head));
+    let wanted = heads
+        .into_iter()
+        .filter(|(head, _)| args.heads.contains(head));
     let defaults = AutoencoderConfig::default();
-    let stem = args.data.file_stem().map(|stem| stem.to_string_lossy().into_owned());
+    let stem = args
+        .data
+        .file_stem()
+        .map(|stem| stem.to_string_lossy().into_owned());
     Ok(TrainConfig {
-        name: args.name.clone().or(stem).unwrap_or_else(|| "plant".to_owned()),
+        name: args
+            .name
+            .clone()
+            .or(stem)
+            .unwrap_or_else(|| "plant".to_owned()),
         version: args.model_version.clone(),
         command: std::env::args().collect::<Vec<_>>().join(" "),
         heads: wanted.map(|(_, kind)| kind).collect(),
         window: usize::from(args.window),
         max_false_alarms_per_week: args.max_false_alarms_per_week,
-        align: AlignConfig { period_nanos, ..AlignConfig::default() },
+        align: AlignConfig::new(period_nanos),
         topology: args.graph.as_deref().map(Topology::load).transpose()?,
         autoencoder: AutoencoderConfig {
             hidden: usize::from(args.hidden),
             layers: usize::from(args.layers),
-            steps: args.steps.map_or(defaults.steps, |steps| steps.max(1) as usize),
+            steps: args
+                .steps
+                .map_or(defaults.steps, |steps| steps.max(1) as usize),
             seed: args.seed,
             ..defaults
         },
-        torch: TorchConfig { worker: args.torch_worker.clone(), ..TorchConfig::default() },
+        torch: TorchConfig {
+            worker: args.torch_worker.clone(),
+            ..TorchConfig::default()
+        },
     })
 }
 
@@ -215,7 +240,11 @@ fn summarise(args: &TrainArgs, model: &ModelFile, trained: &Trained) {
         if budget == 1.0 { "" } else { "s" },
     );
     println!("  heads      {}", super::heads_text(&manifest.heads));
-    println!("  graph      {} edges between {} sensors", manifest.edges.len(), manifest.sensors.len());
+    println!(
+        "  graph      {} edges between {} sensors",
+        manifest.edges.len(),
+        manifest.sensors.len()
+    );
     if let Some(loss) = manifest.training.loss {
         println!("  loss       {loss:.4} (mean squared reconstruction error, standardised)");
     }
@@ -239,8 +268,15 @@ fn summarise(args: &TrainArgs, model: &ModelFile, trained: &Trained) {
         );
     }
     match &trained.without_torch {
-        None => println!("  verified   native engine and libtorch agree on {} golden vectors", model.golden.count),
+        None => println!(
+            "  verified   native engine and libtorch agree on {} golden vectors",
+            model.golden.count
+        ),
         Some(reason) => println!("  verified   native engine only ({reason})"),
     }
-    println!("wrote {}; next: anomalyd replay --model {} RECORDING.csv", args.out.display(), args.out.display());
+    println!(
+        "wrote {}; next: anomalyd replay --model {} RECORDING.csv",
+        args.out.display(),
+        args.out.display()
+    );
 }

@@ -37,6 +37,13 @@ pub struct Manifest {
     pub edges: Vec<Edge>,
 }
 
+impl Manifest {
+    /// Sampling period in whole nanoseconds, at least 1.
+    pub fn period_nanos(&self) -> i64 {
+        ((self.period_seconds * 1e9).round() as i64).max(1)
+    }
+}
+
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum HeadKind {

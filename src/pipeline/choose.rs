@@ -26,7 +26,12 @@ pub enum OpenError {
          on engine {engine}: the file is damaged or the CPU miscomputes; run `anomalyd model \
          verify {path}`"
     )]
-    Disagrees { path: PathBuf, engine: &'static str, vector: usize, difference: f32 },
+    Disagrees {
+        path: PathBuf,
+        engine: &'static str,
+        vector: usize,
+        difference: f32,
+    },
 }
 
 /// Opens an engine for `model` and checks it against the golden vectors before it is given out.
@@ -40,12 +45,12 @@ pub fn open_engine(
 ) -> Result<(Box<dyn Engine>, Agreement), OpenError> {
     match choice {
         EngineChoice::Native => open_native(model),
-        EngineChoice::Torch => open_torch(model, torch),
+        EngineChoice::Torch => checked_torch(model, torch),
         EngineChoice::Auto => match (&model.network, open_native(model)) {
-            (Network::Foreign { .. }, _) => open_torch(model, torch),
+            (Network::Foreign { .. }, _) => checked_torch(model, torch),
             (_, Ok(opened)) => Ok(opened),
             // When torch cannot help either, the native engine's own reason is the useful one.
-            (_, Err(reason)) => open_torch(model, torch).map_err(|_| reason),
+            (_, Err(reason)) => checked_torch(model, torch).map_err(|_| reason),
         },
     }
 }
@@ -60,11 +65,25 @@ fn open_native(model: &ModelFile) -> Result<(Box<dyn Engine>, Agreement), OpenEr
     }
 }
 
-fn open_torch(
+fn checked_torch(
     model: &ModelFile,
     torch: &TorchConfig,
 ) -> Result<(Box<dyn Engine>, Agreement), OpenError> {
-    checked(Box::new(TorchEngine::open(model, torch)?), model)
+    checked(Box::new(open_torch(model, torch)?), model)
+}
+
+/// Starts a torch worker with the model's file, unchecked.
+///
+/// # Errors
+/// The worker is missing, or refuses the file.
+pub fn open_torch(model: &ModelFile, torch: &TorchConfig) -> Result<TorchEngine, EngineError> {
+    let manifest = &model.manifest;
+    TorchEngine::open(
+        &model.path,
+        manifest.window,
+        manifest.sensors.len(),
+        torch.clone(),
+    )
 }
 
 fn checked(

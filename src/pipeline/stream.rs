@@ -35,8 +35,16 @@ impl Stream {
         let sensors = manifest.sensors.len();
         let silent = watch_silence.then(|| {
             SilentWatch::new(
-                manifest.sensors.iter().map(|sensor| sensor.name.clone()).collect(),
-                manifest.sensors.iter().map(|sensor| sensor.unit.clone()).collect(),
+                manifest
+                    .sensors
+                    .iter()
+                    .map(|sensor| sensor.name.clone())
+                    .collect(),
+                manifest
+                    .sensors
+                    .iter()
+                    .map(|sensor| sensor.unit.clone())
+                    .collect(),
                 pipeline.model_name().to_owned(),
                 super::CLEAR_AFTER_NANOS,
             )
@@ -102,5 +110,25 @@ impl Stream {
             listener(Happening::Alarm(event));
         }
         self.check_silence(self.frame.time, listener);
+    }
+
+    fn check_silence(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
+        let Some(watch) = &mut self.silent else {
+            return;
+        };
+        self.silent_now.clear();
+        let silent = self.aligner.silent().map(|silent| SilentSensor {
+            sensor: silent.sensor,
+            last_value: self
+                .frame
+                .values
+                .get(silent.sensor)
+                .copied()
+                .filter(|v| v.is_finite()),
+        });
+        self.silent_now.extend(silent);
+        if let Some(event) = watch.step(time, &self.silent_now) {
+            listener(Happening::Alarm(&event));
+        }
     }
 }

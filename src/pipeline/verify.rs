@@ -39,7 +39,12 @@ impl Agreement {
 pub fn verify(engine: &mut dyn Engine, model: &ModelFile) -> Result<Agreement, EngineError> {
     let golden = &model.golden;
     let outputs = engine.run_windows(&golden.windows, golden.count)?;
-    let score = golden_scores(&model.manifest, golden, &outputs.reconstruction, &outputs.neighbour);
+    let score = golden_scores(
+        &model.manifest,
+        golden,
+        &outputs.reconstruction,
+        &outputs.neighbour,
+    );
     let mut agreement = Agreement {
         vectors: golden.count,
         reconstruction: 0.0,
@@ -53,13 +58,17 @@ pub fn verify(engine: &mut dyn Engine, model: &ModelFile) -> Result<Agreement, E
         let before = agreement.largest();
         let window = g * per_window..(g + 1) * per_window;
         let row = g * sensors..(g + 1) * sensors;
-        let off =
-            largest(&outputs.reconstruction[window.clone()], &golden.reconstruction[window]);
+        let off = largest(
+            &outputs.reconstruction[window.clone()],
+            &golden.reconstruction[window],
+        );
         agreement.reconstruction = agreement.reconstruction.max(off);
         let off = largest(&outputs.neighbour[row.clone()], &golden.neighbour[row]);
         agreement.neighbour = agreement.neighbour.max(off);
         let off = (score[g] - golden.score[g]).abs() / golden.score[g].abs().max(1.0);
-        agreement.score = agreement.score.max(if off.is_nan() { f32::INFINITY } else { off });
+        agreement.score = agreement
+            .score
+            .max(if off.is_nan() { f32::INFINITY } else { off });
         if agreement.largest() > before {
             agreement.worst_vector = g;
         }
@@ -71,7 +80,11 @@ pub fn verify(engine: &mut dyn Engine, model: &ModelFile) -> Result<Agreement, E
 fn largest(a: &[f32], b: &[f32]) -> f32 {
     a.iter().zip(b).fold(0.0, |most, (a, b)| {
         let off = (a - b).abs();
-        if off.is_nan() { f32::INFINITY } else { most.max(off) }
+        if off.is_nan() {
+            f32::INFINITY
+        } else {
+            most.max(off)
+        }
     })
 }
 
@@ -92,10 +105,16 @@ pub fn golden_scores(
     (0..golden.count)
         .map(|g| {
             let newest = (g * window + window - 1) * sensors;
-            expectation.reconstruction.copy_from_slice(&reconstruction[newest..newest + sensors]);
-            expectation.neighbour.copy_from_slice(&neighbour[g * sensors..(g + 1) * sensors]);
+            expectation
+                .reconstruction
+                .copy_from_slice(&reconstruction[newest..newest + sensors]);
+            expectation
+                .neighbour
+                .copy_from_slice(&neighbour[g * sensors..(g + 1) * sensors]);
             let x = &golden.windows[newest..newest + sensors];
-            scorer.step(&frame, x, &expectation, &attenuation, false).published
+            scorer
+                .step(&frame, x, &expectation, &attenuation, false)
+                .published
         })
         .collect()
 }

@@ -78,11 +78,10 @@ pub fn calibrate(residuals: &OutOfSample, separation: usize) -> Calibration {
         });
         spreads.push(of_head.collect());
     }
-    let (published, a, b) = replay_charts(residuals, &spreads);
-    let _ = a;
+    let (a, b) = replay_charts(residuals, &spreads);
     let charts = Charts {
         a: fit_tail(
-            &published,
+            &a,
             residuals.period_seconds,
             separation,
             Excess::Linear,
@@ -153,10 +152,7 @@ fn scale(magnitudes: &mut [f32]) -> f64 {
 
 /// Charts A and B over the residuals, each `[N]`, as the daemon would have drawn them without any
 /// alarm.
-fn replay_charts(
-    residuals: &OutOfSample,
-    spreads: &[Vec<ResidualSpread>],
-) -> (Vec<f32>, Vec<f32>) {
+fn replay_charts(residuals: &OutOfSample, spreads: &[Vec<ResidualSpread>]) -> (Vec<f32>, Vec<f32>) {
     let sensors = residuals.sensors;
     let columns: Vec<Column> = spreads
         .iter()

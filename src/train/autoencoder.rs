@@ -9,7 +9,7 @@ use crate::engine::native::NativeEngine;
 use crate::engine::torch::trainer::{Progress, TrainJob, Trainer};
 use crate::engine::{Engine, Expectation};
 use crate::model::torchscript::save_network;
-use crate::model::weights::read_weights;
+use crate::model::read_weights;
 use crate::model::{Autoencoder, GraphLstm};
 
 /// Folds of the LSTM: each costs a training of its own.
@@ -135,8 +135,14 @@ pub fn fit(
     }
     let mut network = init;
     read_weights(&jobs[0].weights_out, &mut network)?;
-    let autoencoder = network.autoencoder.ok_or(TrainError::NoWindows { window })?;
-    Ok(Fitted { autoencoder, loss: outcomes[0].loss, residual })
+    let autoencoder = network
+        .autoencoder
+        .ok_or(TrainError::NoWindows { window })?;
+    Ok(Fitted {
+        autoencoder,
+        loss: outcomes[0].loss,
+        residual,
+    })
 }
 
 /// Writes `x` with `valid`, which keeps imputed values out of the loss.
@@ -148,10 +154,12 @@ fn write_rows(path: &Path, frames: &TrainingFrames, x: &[f32]) -> Result<(), Tra
     let x = bytes(&mut x.iter().copied());
     let measured = |value: &f32| if value.is_finite() { 1.0 } else { 0.0 };
     let valid = bytes(&mut frames.x.iter().map(measured));
-    let view = |data| {
-        safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data)
+    let view =
+        |data| safetensors::tensor::TensorView::new(safetensors::Dtype::F32, shape.clone(), data);
+    let failed = |reason: String| TrainError::Scratch {
+        path: path.to_owned(),
+        reason,
     };
-    let failed = |reason: String| TrainError::Scratch { path: path.to_owned(), reason };
     let tensors = [
         ("x", view(&x).map_err(|e| failed(e.to_string()))?),
         ("valid", view(&valid).map_err(|e| failed(e.to_string()))?),

@@ -41,7 +41,11 @@ pub fn fit(
     }
     let everything = 0..frames.rows();
     let graph = SensorGraph::fit(&moments(frames, std::slice::from_ref(&everything)), allowed);
-    ClosedForm { neighbour, raw, graph }
+    ClosedForm {
+        neighbour,
+        raw,
+        graph,
+    }
 }
 
 fn moments(frames: &TrainingFrames, ranges: &[Range<usize>]) -> Moments {

@@ -17,7 +17,10 @@ pub fn folds(rows: usize, count: usize, embargo: usize) -> Vec<Fold> {
             let judged = rows * k / count..rows * (k + 1) / count;
             let before = 0..judged.start.saturating_sub(embargo);
             let after = (judged.end + embargo).min(rows)..rows;
-            let learnt = [before, after].into_iter().filter(|range| !range.is_empty()).collect();
+            let learnt = [before, after]
+                .into_iter()
+                .filter(|range| !range.is_empty())
+                .collect();
             Fold { judged, learnt }
         })
         .collect()

@@ -44,7 +44,12 @@ impl TrainingFrames {
         config: AlignConfig,
         rows: impl Iterator<Item = (Timestamp, &'a [f64])>,
     ) -> Self {
-        let mut raw = RawFrames { values: Vec::new(), restart: Vec::new(), times: None, fresh: 0 };
+        let mut raw = RawFrames {
+            values: Vec::new(),
+            restart: Vec::new(),
+            times: None,
+            fresh: 0,
+        };
         let mut aligner = Aligner::new(sensors, config);
         let mut frame = Frame::new(sensors);
         for (time, values) in rows {
@@ -71,7 +76,11 @@ impl RawFrames {
     fn take(&mut self, frame: &Frame) {
         self.values.extend_from_slice(&frame.values);
         self.restart.push(frame.restart);
-        self.fresh += frame.freshness.iter().filter(|f| **f == Freshness::Fresh).count();
+        self.fresh += frame
+            .freshness
+            .iter()
+            .filter(|f| **f == Freshness::Fresh)
+            .count();
         let first = self.times.map_or(frame.time, |(first, _)| first);
         self.times = Some((first, frame.time));
     }
@@ -101,12 +110,17 @@ impl RawFrames {
 /// Mean and population deviation of the finite values, the latter with the floor for constants.
 fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
     let finite = values.filter(|value| value.is_finite());
-    let (count, sum) = finite.clone().fold((0.0, 0.0), |(n, s), value| (n + 1.0, s + value));
+    let (count, sum) = finite
+        .clone()
+        .fold((0.0, 0.0), |(n, s), value| (n + 1.0, s + value));
     if count == 0.0 {
         return (0.0, ZERO_SCALE);
     }
     let mean = sum / count;
-    let variance = finite.map(|value| (value - mean) * (value - mean)).sum::<f64>() / count;
+    let variance = finite
+        .map(|value| (value - mean) * (value - mean))
+        .sum::<f64>()
+        / count;
     let deviation = variance.sqrt();
     if deviation > CONSTANT_SHARE * mean.abs() && deviation > f64::MIN_POSITIVE {
         (mean, deviation)
@@ -141,6 +155,9 @@ mod tests {
         assert_eq!(of(&[f64::NAN, f64::NAN]), (0.0, ZERO_SCALE));
         assert_eq!(of(&[1.0, f64::NAN, 3.0]), (2.0, 1.0));
         let tiny = of(&[1e-9, 3e-9]);
-        assert!((tiny.1 - 1e-9).abs() < 1e-15, "a small unit is not a constant: {tiny:?}");
+        assert!(
+            (tiny.1 - 1e-9).abs() < 1e-15,
+            "a small unit is not a constant: {tiny:?}"
+        );
     }
 }

@@ -1,14 +1,14 @@
 //! Golden vectors for a new model: consecutive windows of its own normal data, run on every engine
 //! that is here.
 
-use super::frames::TrainingFrames;
 use super::TrainError;
+use super::frames::TrainingFrames;
 use crate::engine::native::NativeEngine;
-use crate::engine::torch::{TorchConfig, TorchEngine};
+use crate::engine::torch::TorchConfig;
 use crate::engine::{Engine, EngineError};
 use crate::model::golden::{Golden, GoldenTorch};
 use crate::model::{ModelFile, Network};
-use crate::pipeline::golden_scores;
+use crate::pipeline::{golden_scores, open_torch};
 
 /// Windows kept.
 const COUNT: usize = 16;
@@ -22,12 +22,18 @@ pub fn add(
     torch: &TorchConfig,
 ) -> Result<(ModelFile, Option<EngineError>), TrainError> {
     let window = model.manifest.window;
-    let first = liveliest_stretch(frames, window)
-        .ok_or(TrainError::NoWindows { window: window + COUNT - 1 })?;
+    let first = liveliest_stretch(frames, window).ok_or(TrainError::NoWindows {
+        window: window + COUNT - 1,
+    })?;
     let sensors = frames.sensors;
-    let mut golden = Golden { count: COUNT, ..Golden::default() };
+    let mut golden = Golden {
+        count: COUNT,
+        ..Golden::default()
+    };
     for g in first..first + COUNT {
-        golden.windows.extend_from_slice(&x[g * sensors..(g + window) * sensors]);
+        golden
+            .windows
+            .extend_from_slice(&x[g * sensors..(g + window) * sensors]);
     }
     if let Network::GraphLstm(network) = &model.network {
         let outputs = NativeEngine::new(network)?.run_windows(&golden.windows, COUNT)?;
@@ -43,7 +49,7 @@ pub fn add(
     model.golden = golden;
     // libtorch judges the file as it will be, so it is written first.
     model.save(&model.path)?;
-    let by_torch = TorchEngine::open(&model, torch)
+    let by_torch = open_torch(&model, torch)
         .and_then(|mut engine| engine.run_windows(&model.golden.windows, COUNT));
     let without_torch = match by_torch {
         Ok(outputs) => {
@@ -84,7 +90,13 @@ fn liveliest_stretch(frames: &TrainingFrames, window: usize) -> Option<usize> {
         }
         let energy: f32 = (start..start + length)
             .flat_map(|row| frames.row(row))
-            .map(|value| if value.is_finite() { value * value } else { 0.0 })
+            .map(|value| {
+                if value.is_finite() {
+                    value * value
+                } else {
+                    0.0
+                }
+            })
             .sum();
         if best.is_none_or(|(_, most)| energy > most) {
             best = Some((start, energy));

@@ -29,7 +29,10 @@ struct TopologyFile {
 #[derive(Debug, thiserror::Error)]
 pub enum TopologyError {
     #[error("{path}: {source}")]
-    Io { path: PathBuf, source: std::io::Error },
+    Io {
+        path: PathBuf,
+        source: std::io::Error,
+    },
     #[error("{path}: {reason}")]
     Syntax { path: PathBuf, reason: String },
     #[error("{path}: sensor {sensor:?} is not a column of the training data")]
@@ -40,13 +43,18 @@ impl Topology {
     /// # Errors
     /// The file cannot be read or is not of the form above.
     pub fn load(path: &Path) -> Result<Self, TopologyError> {
-        let text = std::fs::read_to_string(path)
-            .map_err(|source| TopologyError::Io { path: path.to_owned(), source })?;
+        let text = std::fs::read_to_string(path).map_err(|source| TopologyError::Io {
+            path: path.to_owned(),
+            source,
+        })?;
         let file = toml::from_str(&text).map_err(|error| TopologyError::Syntax {
             path: path.to_owned(),
             reason: error.to_string(),
         })?;
-        Ok(Topology { path: path.to_owned(), file })
+        Ok(Topology {
+            path: path.to_owned(),
+            file,
+        })
     }
 
     /// The allowed undirected edges as pairs of indices into `sensors`.
@@ -55,9 +63,13 @@ impl Topology {
     /// A name is not among `sensors`.
     pub fn edges(&self, sensors: &[String]) -> Result<HashSet<(usize, usize)>, TopologyError> {
         let index = |name: &String| {
-            sensors.iter().position(|sensor| sensor == name).ok_or_else(|| {
-                TopologyError::UnknownSensor { path: self.path.clone(), sensor: name.clone() }
-            })
+            sensors
+                .iter()
+                .position(|sensor| sensor == name)
+                .ok_or_else(|| TopologyError::UnknownSensor {
+                    path: self.path.clone(),
+                    sensor: name.clone(),
+                })
         };
         let mut edges = HashSet::new();
         for (a, b) in &self.file.edges {
@@ -93,8 +105,14 @@ mod tests {
 
     #[test]
     fn mistakes_name_the_file_and_the_sensor() {
-        let error = load("edges = [[\"a\", \"z\"]]").unwrap().edges(&["a".to_owned()]).unwrap_err();
-        assert!(error.to_string().contains("\"z\" is not a column"), "{error}");
+        let error = load("edges = [[\"a\", \"z\"]]")
+            .unwrap()
+            .edges(&["a".to_owned()])
+            .unwrap_err();
+        assert!(
+            error.to_string().contains("\"z\" is not a column"),
+            "{error}"
+        );
         assert!(load("edgs = []").unwrap_err().to_string().contains("edgs"));
         assert!(Topology::load(Path::new("/nowhere/x.toml")).is_err());
     }

@@ -22,6 +22,18 @@ pub struct Rejected {
 impl Rejected {
     const EXAMPLES: usize = 20;
 
+    /// What was left out, a line each and the rest as a count; empty when nothing was.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines: Vec<String> = self.examples.iter().map(CsvError::to_string).collect();
+        if self.values + self.rows > lines.len() as u64 {
+            let (values, rows) = (self.values, self.rows);
+            lines.push(format!(
+                "in all {values} values taken as missing, {rows} rows left out"
+            ));
+        }
+        lines
+    }
+
     pub(super) fn note(&mut self, error: CsvError) {
         if self.examples.len() < Self::EXAMPLES {
             self.examples.push(error);

@@ -1,0 +1,38 @@
+//! `anomalyd model inspect|verify`: what is in a model file, and whether this machine reproduces it.
+
+mod verify;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+use clap::Subcommand;
+
+use crate::model::ModelFile;
+
+#[derive(Debug, Subcommand)]
+pub enum ModelCommand {
+    /// Does this machine reproduce the golden vectors, on each engine?
+    Verify(verify::VerifyArgs),
+}
+
+/// # Errors
+/// The file cannot be read or is refused.
+pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
+    match command {
+        ModelCommand::Verify(args) => verify::run(args),
+    }
+}
+
+/// Names of a model file's sensors, or why it cannot be loaded; for `check-config`.
+///
+/// # Errors
+/// The reason as text.
+pub fn sensor_names(path: &Path) -> Result<Vec<String>, String> {
+    let model = ModelFile::load(path).map_err(|error| error.to_string())?;
+    Ok(model
+        .manifest
+        .sensors
+        .into_iter()
+        .map(|sensor| sensor.name)
+        .collect())
+}
