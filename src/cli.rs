@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod model;
 pub mod recording;
 pub mod replay;
+pub mod run;
 pub mod simulate;
 pub mod train;
 
@@ -31,6 +32,8 @@ pub struct Cli {
 
 #[derive(Debug, Subcommand)]
 pub enum Command {
+    /// Watch live sources and raise alarms (what the service runs)
+    Run(run::RunArgs),
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
     /// Learn a model from a recording of normal operation
@@ -52,6 +55,7 @@ pub enum Command {
 /// Whatever stopped it, with context; [`report`] puts it into words and an exit status.
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
+        Command::Run(args) => run::run(args),
         Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
         Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),

@@ -18,6 +18,7 @@ pub mod lines;
 pub mod mqtt;
 pub mod ndjson;
 pub mod queue;
+pub mod simulator;
 pub mod status;
 pub mod tail;
 pub mod time;

@@ -74,6 +74,8 @@ pub struct FrameCounts {
 pub struct Pipeline {
     manifest: Arc<Manifest>,
     model_name: String,
+    /// Of the model file
+    digest: String,
     standardiser: Standardiser,
     engine: Box<dyn Engine>,
     scorer: Scorer,
@@ -106,6 +108,7 @@ impl Pipeline {
             counts: FrameCounts::default(),
             engine,
             model_name,
+            digest: model.digest.clone(),
             manifest,
         }
     }
@@ -175,6 +178,20 @@ impl Pipeline {
             relative: judgement.score,
         };
         Outcome::Scored(score, event)
+    }
+
+    /// Takes over what `earlier` has learnt: of the same model everything, of another one the open
+    /// alarm and flood control's level. Thresholds, budget and off delay stay this pipeline's own.
+    fn continue_from(&mut self, earlier: Pipeline) {
+        let same_model = self.digest == earlier.digest;
+        if same_model {
+            self.scorer = earlier.scorer;
+            if self.engine.name() == earlier.engine.name() {
+                self.engine = earlier.engine;
+            }
+        }
+        self.counts = earlier.counts;
+        self.machine.continue_from(earlier.machine, same_model);
     }
 
     pub fn manifest(&self) -> &Arc<Manifest> {

@@ -38,6 +38,16 @@ impl FloodControl {
         }
     }
 
+    /// Takes over the level of `earlier`, and what each sensor is turned down by where the sensors
+    /// are the same ones.
+    pub fn continue_from(&mut self, earlier: &FloodControl, same_sensors: bool) {
+        self.level = earlier.level;
+        self.now = earlier.now;
+        if same_sensors && self.attenuation.len() == earlier.attenuation.len() {
+            self.attenuation.copy_from_slice(&earlier.attenuation);
+        }
+    }
+
     /// Lets the levels leak until `time`; time that goes back leaks nothing.
     pub fn advance(&mut self, time: Timestamp) {
         if let Some(before) = self.now {

@@ -82,6 +82,14 @@ impl AlarmMachine {
         self.config.thresholds
     }
 
+    /// Takes over the open alarm and flood control of `earlier`; of each sensor only when the
+    /// sensors are the same ones.
+    pub fn continue_from(&mut self, earlier: AlarmMachine, same_sensors: bool) {
+        self.open = earlier.open;
+        self.recent = earlier.recent;
+        self.flood.continue_from(&earlier.flood, same_sensors);
+    }
+
     /// A gap: the time in it says nothing, so an alarm that was about to clear waits anew.
     pub fn restart(&mut self) {
         if let Some(open) = &mut self.open {

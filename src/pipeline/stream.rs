@@ -26,6 +26,7 @@ pub struct Stream {
     silent: Option<SilentWatch>,
     silent_now: Vec<SilentSensor>,
     frame: Frame,
+    align: AlignConfig,
 }
 
 impl Stream {
@@ -54,14 +55,18 @@ impl Stream {
             silent,
             silent_now: Vec::with_capacity(sensors),
             frame: Frame::new(sensors),
+            align,
             pipeline,
         }
     }
 
-    /// Takes one sample.
-    pub fn push(&mut self, sample: Sample, listener: &mut Listener<'_>) {
+    /// Takes one sample; `end_of_row` says that no further one of the same reading follows, so
+    /// that a frame is not closed between two of them.
+    pub fn push(&mut self, sample: Sample, end_of_row: bool, listener: &mut Listener<'_>) {
         self.aligner.push(sample);
-        self.run_frames(None, listener);
+        if end_of_row {
+            self.run_frames(None, listener);
+        }
     }
 
     /// Takes the values `[F]` of all sensors at one instant; NaN is missing.
@@ -86,6 +91,26 @@ impl Stream {
         while self.aligner.finish(&mut self.frame) {
             self.run_frame(listener);
         }
+    }
+
+    /// Holds `sensor` for another number of periods than the rest: one that reports only when
+    /// something changes.
+    pub fn set_hold(&mut self, sensor: usize, periods: u32) {
+        self.aligner.set_hold(sensor, periods);
+    }
+
+    /// Takes over what `earlier` has learnt and which alarms are open (a reload). Of another
+    /// model only the open alarm and flood control's level mean anything.
+    pub fn continue_from(&mut self, earlier: Stream) {
+        let same_model = self.pipeline.digest == earlier.pipeline.digest;
+        if same_model && self.align == earlier.align {
+            self.aligner = earlier.aligner;
+            self.frame = earlier.frame;
+        }
+        if let (Some(mine), Some(theirs), true) = (&mut self.silent, earlier.silent, same_model) {
+            *mine = theirs;
+        }
+        self.pipeline.continue_from(earlier.pipeline);
     }
 
     pub fn pipeline(&self) -> &Pipeline {

@@ -80,12 +80,7 @@ pub fn calibrate(residuals: &OutOfSample, separation: usize) -> Calibration {
     }
     let (a, b) = replay_charts(residuals, &spreads);
     let charts = Charts {
-        a: fit_tail(
-            &a,
-            residuals.period_seconds,
-            separation,
-            Excess::Linear,
-        ),
+        a: fit_tail(&a, residuals.period_seconds, separation, Excess::Linear),
         b: fit_tail(
             &b,
             residuals.period_seconds,

@@ -8,8 +8,8 @@ use super::{TrainError, TrainProgress};
 use crate::engine::native::NativeEngine;
 use crate::engine::torch::trainer::{Progress, TrainJob, Trainer};
 use crate::engine::{Engine, Expectation};
-use crate::model::torchscript::save_network;
 use crate::model::read_weights;
+use crate::model::torchscript::save_network;
 use crate::model::{Autoencoder, GraphLstm};
 
 /// Folds of the LSTM: each costs a training of its own.

@@ -1,0 +1,25 @@
+//! Alarms in the log, as people read them.
+
+use super::Sink;
+use crate::alarm::{AlarmEvent, Transition};
+
+#[derive(Debug)]
+pub struct LogSink {
+    /// Sensors named with an alarm.
+    pub top_sensors: usize,
+}
+
+impl Sink for LogSink {
+    fn name(&self) -> &'static str {
+        "log"
+    }
+
+    fn tell(&mut self, event: &AlarmEvent) -> std::io::Result<()> {
+        let level = match event.transition {
+            Transition::Raised | Transition::Updated => log::Level::Warn,
+            Transition::Cleared => log::Level::Info,
+        };
+        log::log!(target: "alarm", level, "{}", event.text(self.top_sensors));
+        Ok(())
+    }
+}
