@@ -3,8 +3,12 @@
 //!
 //! `BLESS=1 cargo test --test config` writes the reports; read them before you commit them.
 
+// The helpers of a test are not seen as tests by the lint.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::process::ExitCode;
 use std::time::Duration;
 
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
@@ -189,6 +193,49 @@ fn a_password_file_is_resolved_and_the_password_stays_out_of_debug_output() {
     assert!(!format!("{mqtt:?}").contains("hush"));
     assert!(mistakes.iter().all(|one| one.severity == Severity::Warning));
     assert!(!mistakes.iter().any(|one| one.message.contains("hush")));
+}
+
+#[test]
+fn the_exit_status_is_78_with_mistakes_and_0_with_warnings() {
+    let status = |case: &str, json| {
+        let root = Path::new(MANIFEST).join("tests/config").join(case);
+        let args = CheckConfigArgs {
+            json,
+            ..args(&root)
+        };
+        format!("{:?}", check_config::run(&args, &sensors_of).unwrap())
+    };
+    for json in [false, true] {
+        assert_eq!(
+            status("02-unknown-keys", json),
+            format!("{:?}", ExitCode::from(78))
+        );
+        assert_eq!(
+            status("11-model-sensors", json),
+            format!("{:?}", ExitCode::SUCCESS)
+        );
+    }
+}
+
+#[test]
+fn a_large_file_of_another_kind_is_refused_quickly() {
+    let row = "2026-01-01T00:00:00Z,812.3,1.7,\"ü\n";
+    let root = tempfile::tempdir().unwrap();
+    write(
+        root.path(),
+        "anomalyd.toml",
+        &row.repeat(4_000_000 / row.len()),
+    );
+    let before = std::time::Instant::now();
+    let report = check_config::check(&args(root.path()), &sensors_of);
+    assert!(
+        !report.ok && report.mistakes.len() <= 21,
+        "{}",
+        report.mistakes.len()
+    );
+    let seconds = before.elapsed().as_secs_f64();
+    // Half a second on an idle machine; a quadratic step would take hours.
+    assert!(seconds < 60.0, "{seconds} s");
 }
 
 #[test]

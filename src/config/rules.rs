@@ -100,26 +100,12 @@ pub const TOPIC: Rule = Rule {
     },
 };
 
-/// Where a value stands in a JSON payload: `tank.level`, `values[2].v`.
+/// Where a value stands in a JSON payload: `tank.level`, `values[2].v`, `["a key"].v`; `$.` may
+/// stand before it, as in JSONPath. The grammar is that of `ingest::json`.
 pub const JSON_PATH: Rule = Rule {
     what: "a path into JSON",
     check: |text| {
-        let segment = |segment: &str| {
-            let (name, indices) = segment.split_at(segment.find('[').unwrap_or(segment.len()));
-            if name.is_empty() && indices.is_empty() {
-                return false;
-            }
-            indices.is_empty()
-                || indices
-                    .strip_suffix(']')
-                    .and_then(|inner| inner.strip_prefix('['))
-                    .is_some_and(|inner| {
-                        inner
-                            .split("][")
-                            .all(|index| index.parse::<u32>().is_ok() && !index.starts_with('+'))
-                    })
-        };
-        if text.split('.').all(segment) {
+        if is_json_path(text).is_some() {
             Ok(())
         } else {
             Err(
@@ -130,6 +116,41 @@ pub const JSON_PATH: Rule = Rule {
         }
     },
 };
+
+fn is_json_path(text: &str) -> Option<()> {
+    let after = text.strip_prefix('$');
+    let mut rest = match after.filter(|after| after.starts_with(['.', '['])) {
+        Some(after) => after.strip_prefix('.').unwrap_or(after),
+        None => text,
+    };
+    let mut first = true;
+    loop {
+        if !(first && rest.starts_with('[')) {
+            let end = rest.find(['.', '[', ']']).unwrap_or(rest.len());
+            if end == 0 {
+                return None;
+            }
+            rest = &rest[end..];
+        }
+        first = false;
+        while let Some(inner) = rest.strip_prefix('[') {
+            let quote = inner.chars().next().filter(|c| matches!(c, '"' | '\''));
+            rest = if let Some(quote) = quote {
+                let (_, after) = inner[1..].split_once(quote)?;
+                after.strip_prefix(']')?
+            } else {
+                let (index, after) = inner.split_once(']')?;
+                let digits = index.bytes().all(|byte| byte.is_ascii_digit());
+                let _: usize = index.parse().ok().filter(|_| digits)?;
+                after
+            };
+        }
+        match rest.strip_prefix('.') {
+            Some(after) => rest = after,
+            None => return rest.is_empty().then_some(()),
+        }
+    }
+}
 
 /// Standard input, or the Unix socket that is made and listened on.
 pub const LISTEN: Rule = Rule {
@@ -193,8 +214,23 @@ mod tests {
 
     #[test]
     fn json_paths_have_no_empty_parts() {
-        let good = ["a", "a.b", "a[0]", "a[0][12].b", "[3].x", "POWER 1"];
-        let bad = ["", ".", "a.", "a..b", "a[", "a[]", "a[x]", "a[1]b", "a[+1]"];
+        let good = [
+            "a",
+            "a.b",
+            "a[0][12].b",
+            "[3].x",
+            "POWER 1",
+            "$.a.b",
+            "$[2].b",
+            "$price",
+            "[\"a.b\"].c",
+            "x['y z'][0]",
+            "params.switch:0.apower",
+        ];
+        let bad = [
+            "", ".", ".a", "a.", "a..b", "a[", "a[]", "a[x]", "a[0]b", "a[+1]", "a.[0]", "a]b",
+            "$.", "a['x]",
+        ];
         all(JSON_PATH, &good, &bad);
     }
 

@@ -2,6 +2,7 @@
 //! one TOML value against one shape. Imports `schema`, `suggest` and `mistake`.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -17,6 +18,17 @@ pub enum FieldValue {
     Text(String),
     Number(f64),
     Bool(bool),
+}
+
+/// As it is compared with a payload's field.
+impl fmt::Display for FieldValue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            FieldValue::Text(text) => text.fmt(f),
+            FieldValue::Number(number) => number.fmt(f),
+            FieldValue::Bool(value) => value.fmt(f),
+        }
+    }
 }
 
 /// The checked value of a key.
@@ -382,6 +394,14 @@ mod tests {
             "{ 'device.id' = 42.0, on = true }",
         );
         assert_eq!(nested, dotted);
+        let Ok(Value::Fields(wanted)) = nested else {
+            panic!("{nested:?}");
+        };
+        let texts: Vec<_> = wanted
+            .iter()
+            .map(|(path, value)| format!("{path}={value}"))
+            .collect();
+        assert_eq!(texts, ["device.id=42", "on=true"]);
     }
 
     #[test]

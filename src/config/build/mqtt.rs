@@ -129,6 +129,12 @@ fn topics(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Vec<MqttTopic> {
         let Some(topic) = entry.text("topic") else {
             continue;
         };
+        if entry.set_at("where").is_some() && entry.set_at("path").is_none() {
+            let message = "only chooses among JSON payloads; say with `path` where in them the \
+                           value stands";
+            let place = entry.place("where");
+            mistakes.push(Mistake::error(place, entry.key("where"), message));
+        }
         topics.push(MqttTopic {
             sensor: sensor.to_string(),
             place: entry.section.place.clone(),
