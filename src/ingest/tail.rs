@@ -121,11 +121,11 @@ async fn follow(
     stop: &mut watch::Receiver<bool>,
 ) -> io::Result<bool> {
     rows.restart();
-    ctx.status.set_state(SourceState::Connected);
-    info!(target: LOG_TARGET, "reading {}", file.path().display());
     if from == TailFrom::End {
         go_to_end(&mut file, rows).await?;
     }
+    ctx.status.set_state(SourceState::Connected);
+    info!(target: LOG_TARGET, "reading {}", file.path().display());
     let mut replaced = false;
     loop {
         let bytes = tokio::select! {
