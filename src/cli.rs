@@ -1,1 +1,3 @@
 //! Stage cli (contract).
+
+pub mod model;

@@ -361,3 +361,45 @@ impl<const N: usize> Layout<'_, N> {
         Some(values)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(count: usize) -> Vec<[u8; 4]> {
+        (0..count)
+            .map(|value| (value as f32).to_le_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn parts_and_transposed_tensors_become_contiguous() {
+        let transposed = Layout {
+            key: "0",
+            offset: 1,
+            shape: [2, 3],
+            stride: [1, 2],
+        };
+        let values = transposed.gather(&storage(7)).unwrap();
+        assert_eq!(values, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+        assert_eq!(transposed.gather(&storage(6)), None);
+        let repeated = Layout {
+            key: "0",
+            offset: 2,
+            shape: [3],
+            stride: [0],
+        };
+        assert_eq!(repeated.gather(&storage(3)).unwrap(), [2.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn places_beyond_all_numbers_are_no_panic() {
+        let far = Layout {
+            key: "0",
+            offset: usize::MAX,
+            shape: [2, 2],
+            stride: [usize::MAX, 1],
+        };
+        assert_eq!(far.gather(&storage(4)), None);
+    }
+}
