@@ -178,7 +178,10 @@ fn edge_lines(file: &ModelFile) -> Vec<String> {
         .min(28);
     let mut lines = vec![entry(
         "graph",
-        &format!("{} edges, the strongest:", edges.len()),
+        &match edges.len() {
+            1 => "1 edge:".to_owned(),
+            count => format!("{count} edges, the strongest:"),
+        },
     )];
     lines.extend(edges.iter().take(EDGES).map(|edge| {
         format!(

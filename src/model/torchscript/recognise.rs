@@ -153,7 +153,7 @@ fn lstm(archive: &mut Archive, tree: &Tree, id: Id) -> Result<(Vec<LstmLayer>, M
     expect_class(tree, id, "__torch__.torch.nn.modules.rnn", "LSTM")?;
     let names = tensor_names(tree, id);
     let layers = names.len() / 4;
-    if names.len() % 4 != 0 || !(1..=MAX_LAYERS).contains(&layers) {
+    if !names.len().is_multiple_of(4) || !(1..=MAX_LAYERS).contains(&layers) {
         return Err(format!("its LSTM has the tensors {}", names.join(", ")).into());
     }
     check_flat_weights(tree, id, layers)?;
