@@ -3,6 +3,9 @@
 
 mod check;
 mod text;
+mod threshold;
+
+pub use threshold::Thresholds;
 
 use serde::{Deserialize, Serialize};
 

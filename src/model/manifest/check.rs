@@ -143,6 +143,9 @@ mod tests {
     use super::*;
     use crate::model::manifest::{Edge, example};
 
+    /// What is done to a manifest, and how the complaint begins.
+    type Case<'a> = (&'a dyn Fn(&mut Manifest), &'a str);
+
     #[test]
     fn each_mistake_is_named() {
         let mistake = |change: &dyn Fn(&mut Manifest)| {
@@ -151,7 +154,7 @@ mod tests {
             change(&mut manifest);
             manifest.check().unwrap_err()
         };
-        let cases: [(&dyn Fn(&mut Manifest), &str); 14] = [
+        let cases: [Case; 14] = [
             (&|m| m.schema = 2, "schema is 2, must be 1"),
             (
                 &|m| m.period_seconds = 0.0,

@@ -153,7 +153,7 @@ fn lstm(archive: &mut Archive, tree: &Tree, id: Id) -> Result<(Vec<LstmLayer>, M
     expect_class(tree, id, "__torch__.torch.nn.modules.rnn", "LSTM")?;
     let names = tensor_names(tree, id);
     let layers = names.len() / 4;
-    if names.len() % 4 != 0 || !(1..=MAX_LAYERS).contains(&layers) {
+    if !names.len().is_multiple_of(4) || !(1..=MAX_LAYERS).contains(&layers) {
         return Err(format!("its LSTM has the tensors {}", names.join(", ")).into());
     }
     check_flat_weights(tree, id, layers)?;
@@ -359,5 +359,47 @@ impl<const N: usize> Layout<'_, N> {
             values.push(f32::from_le_bytes(*storage.get(place)?));
         }
         Some(values)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn storage(count: usize) -> Vec<[u8; 4]> {
+        (0..count)
+            .map(|value| (value as f32).to_le_bytes())
+            .collect()
+    }
+
+    #[test]
+    fn parts_and_transposed_tensors_become_contiguous() {
+        let transposed = Layout {
+            key: "0",
+            offset: 1,
+            shape: [2, 3],
+            stride: [1, 2],
+        };
+        let values = transposed.gather(&storage(7)).unwrap();
+        assert_eq!(values, [1.0, 3.0, 5.0, 2.0, 4.0, 6.0]);
+        assert_eq!(transposed.gather(&storage(6)), None);
+        let repeated = Layout {
+            key: "0",
+            offset: 2,
+            shape: [3],
+            stride: [0],
+        };
+        assert_eq!(repeated.gather(&storage(3)).unwrap(), [2.0, 2.0, 2.0]);
+    }
+
+    #[test]
+    fn places_beyond_all_numbers_are_no_panic() {
+        let far = Layout {
+            key: "0",
+            offset: usize::MAX,
+            shape: [2, 2],
+            stride: [usize::MAX, 1],
+        };
+        assert_eq!(far.gather(&storage(4)), None);
     }
 }
