@@ -1,8 +1,12 @@
 //! The torch worker: the only program of the project that links libtorch. anomalyd starts it
 //! (`engine::torch`); it is not meant to be called by hand.
 
+#[path = "anomalyd-torch/memory.rs"]
+mod memory;
 #[path = "anomalyd-torch/parent.rs"]
 mod parent;
+#[path = "anomalyd-torch/serve.rs"]
+mod serve;
 #[path = "anomalyd-torch/train.rs"]
 mod train;
 
@@ -28,6 +32,12 @@ enum Command {
         /// The model file.
         #[arg(long)]
         model: PathBuf,
+        /// Frames in a window (T).
+        #[arg(long)]
+        window: u32,
+        /// Sensors in a frame (F).
+        #[arg(long)]
+        sensors: u32,
         /// Threads that libtorch may use for one window.
         #[arg(long, default_value_t = 1)]
         threads: i32,
@@ -47,12 +57,23 @@ fn main() -> ExitCode {
     // tch panics on what it holds to be impossible; one plain line serves the log better than a
     // backtrace of C++ frames.
     panic::set_hook(Box::new(|panic| {
-        let place = panic.location().map(ToString::to_string).unwrap_or_default();
+        let place = panic
+            .location()
+            .map(ToString::to_string)
+            .unwrap_or_default();
         let text = panic.payload_as_str().unwrap_or("unknown reason");
-        eprintln!("anomalyd-torch: internal error at {place}: {}", first_line(text));
+        eprintln!(
+            "anomalyd-torch: internal error at {place}: {}",
+            first_line(text)
+        );
     }));
     let outcome = panic::catch_unwind(|| match arguments.command {
-        Command::Serve { .. } => Ok(()),
+        Command::Serve {
+            model,
+            window,
+            sensors,
+            threads,
+        } => serve::run(&model, window, sensors, threads),
         Command::Train { spec, threads } => train::run(&spec, threads),
     });
     match outcome {
@@ -70,10 +91,15 @@ fn main() -> ExitCode {
 fn plain(error: &TchError) -> String {
     let text = error.to_string();
     text.lines()
-        .find_map(|line| line.split_once("Error: ").map(|(_, reason)| reason.to_owned()))
+        .find_map(|line| {
+            line.split_once("Error: ")
+                .map(|(_, reason)| reason.to_owned())
+        })
         .unwrap_or_else(|| first_line(&text).to_owned())
 }
 
 fn first_line(text: &str) -> &str {
-    text.lines().find(|line| !line.trim().is_empty()).unwrap_or(text)
+    text.lines()
+        .find(|line| !line.trim().is_empty())
+        .unwrap_or(text)
 }

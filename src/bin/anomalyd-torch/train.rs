@@ -1,6 +1,6 @@
 //! `train`: fits the reconstruction of a TorchScript module to windows of standardised rows.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::f64::consts::PI;
 use std::fs;
 use std::io::{self, Write};
@@ -14,8 +14,7 @@ use safetensors::{Dtype, SafeTensors, tensor::TensorView};
 use tch::nn::{self, OptimizerConfig};
 use tch::{CModule, Device, IValue, Kind, Tensor, TrainableCModule};
 
-use crate::parent;
-use crate::plain;
+use crate::{memory, parent, plain};
 
 const REPORT_EVERY: Duration = Duration::from_millis(500);
 
@@ -31,6 +30,7 @@ const EVALUATED: usize = 50_000;
 
 /// Trains the job of the file `spec` and writes its weights.
 pub fn run(spec: &Path, threads: i32) -> Result<(), String> {
+    memory::keep_freed_memory();
     parent::end_with_parent()?;
     tch::set_num_threads(threads);
     let result = read_job(spec).and_then(|job| train(&job));
@@ -83,9 +83,15 @@ fn train(job: &TrainJob) -> Result<TrainOutcome, String> {
         since_report.1 += 1;
         if reported.elapsed() >= REPORT_EVERY || step + 1 == job.steps {
             let loss = since_report.0 / f64::from(since_report.1);
-            print_line(&TrainerLine::Progress { step: step + 1, loss })?;
+            print_line(&TrainerLine::Progress {
+                step: step + 1,
+                loss,
+            })?;
             if !loss.is_finite() {
-                return Err(format!("the loss is no longer a number at step {}; lower the learning rate", step + 1));
+                return Err(format!(
+                    "the loss is no longer a number at step {}; lower the learning rate",
+                    step + 1
+                ));
             }
             since_report = (0.0, 0);
             reported = Instant::now();
@@ -96,7 +102,11 @@ fn train(job: &TrainJob) -> Result<TrainOutcome, String> {
     let windows = starts.len();
     let loss = tch::no_grad(|| evaluate(&rows, &module, job, &mut starts))?;
     save_weights(job, &store)?;
-    Ok(TrainOutcome { loss, windows, seconds })
+    Ok(TrainOutcome {
+        loss,
+        windows,
+        seconds,
+    })
 }
 
 /// Of the learning rate at `step`: a short linear rise, then half a cosine down to [`LAST_RATE`].
@@ -121,20 +131,36 @@ fn window_starts(job: &TrainJob, rows: usize) -> Result<Vec<i64>, String> {
     }
     for &(start, end) in &job.segments {
         if start > end || end > rows {
-            return Err(format!("segment {start}..{end} is not within the {rows} rows of {}", job.rows.display()));
+            return Err(format!(
+                "segment {start}..{end} is not within the {rows} rows of {}",
+                job.rows.display()
+            ));
         }
-        starts.extend((start..(end + 1).saturating_sub(job.window).max(start)).map(|row| row as i64));
+        starts
+            .extend((start..(end + 1).saturating_sub(job.window).max(start)).map(|row| row as i64));
     }
     if starts.is_empty() {
-        return Err(format!("no segment holds a window of {} rows: give more rows", job.window));
+        return Err(format!(
+            "no segment holds a window of {} rows: give more rows",
+            job.window
+        ));
     }
     Ok(starts)
 }
 
 /// The mean loss over `starts`, or over an even sample of them.
-fn evaluate(rows: &Rows, module: &TrainableCModule, job: &TrainJob, starts: &mut [i64]) -> Result<f64, String> {
+fn evaluate(
+    rows: &Rows,
+    module: &TrainableCModule,
+    job: &TrainJob,
+    starts: &mut [i64],
+) -> Result<f64, String> {
     starts.sort_unstable();
-    let sample: Vec<i64> = starts.iter().copied().step_by(starts.len().div_ceil(EVALUATED)).collect();
+    let sample: Vec<i64> = starts
+        .iter()
+        .copied()
+        .step_by(starts.len().div_ceil(EVALUATED))
+        .collect();
     let mut sum = 0.0;
     for chunk in sample.chunks(256) {
         sum += rows.loss(module, chunk, job.window)?.double_value(&[]) * chunk.len() as f64;
@@ -159,7 +185,9 @@ impl Rows {
         let view = file.tensor("x").map_err(|error| at(path, error))?;
         let values = matrix(&view).map_err(|reason| at(path, format!("tensor x {reason}")))?;
         let weights = match file.tensor("valid") {
-            Ok(view) => Some(matrix(&view).map_err(|reason| at(path, format!("tensor valid {reason}")))?),
+            Ok(view) => {
+                Some(matrix(&view).map_err(|reason| at(path, format!("tensor valid {reason}")))?)
+            }
             Err(_) => None,
         };
         if let Some(weights) = &weights
@@ -175,9 +203,17 @@ impl Rows {
     }
 
     /// Mean squared error of the reconstruction of the windows that begin at `starts`.
-    fn loss(&self, module: &TrainableCModule, starts: &[i64], window: usize) -> Result<Tensor, String> {
+    fn loss(
+        &self,
+        module: &TrainableCModule,
+        starts: &[i64],
+        window: usize,
+    ) -> Result<Tensor, String> {
         let (batch, window) = (starts.len() as i64, window as i64);
-        let index: Vec<i64> = starts.iter().flat_map(|&start| start..start + window).collect();
+        let index: Vec<i64> = starts
+            .iter()
+            .flat_map(|&start| start..start + window)
+            .collect();
         let index = Tensor::from_slice(&index);
         let cut = |rows: &Tensor| rows.index_select(0, &index).view([batch, window, -1]);
         let windows = cut(&self.values);
@@ -235,22 +271,51 @@ fn save_weights(job: &TrainJob, store: &nn::VarStore) -> Result<(), String> {
     let names = CModule::load(&job.archive)
         .and_then(|module| module.named_parameters())
         .map_err(|error| at(&job.archive, plain(&error)))?;
+    let renamed: HashSet<String> = names
+        .iter()
+        .map(|(name, _)| name.replace('.', "_"))
+        .collect();
+    if renamed.len() < names.len() {
+        return Err(at(
+            &job.archive,
+            "has parameters whose names differ only in '.' and '_': rename one",
+        ));
+    }
     let mut weights: HashMap<String, (Vec<usize>, Vec<u8>)> = HashMap::new();
     for (name, _) in names {
-        let trained = variables
-            .get(&name.replace('.', "_"))
-            .ok_or_else(|| at(&job.archive, format!("parameter {name} was lost in training")))?;
+        let trained = variables.get(&name.replace('.', "_")).ok_or_else(|| {
+            at(
+                &job.archive,
+                format!("parameter {name} was lost in training"),
+            )
+        })?;
         let tensor = trained.detach().contiguous();
-        let shape = tensor.size().iter().map(|&length| length as usize).collect();
-        let values = Vec::<f32>::try_from(tensor.view(-1)).map_err(|error| at(&job.archive, plain(&error)))?;
-        weights.insert(name, (shape, values.iter().flat_map(|value| value.to_le_bytes()).collect()));
+        let shape = tensor
+            .size()
+            .iter()
+            .map(|&length| length as usize)
+            .collect();
+        let values = Vec::<f32>::try_from(tensor.view(-1))
+            .map_err(|error| at(&job.archive, plain(&error)))?;
+        weights.insert(
+            name,
+            (
+                shape,
+                values
+                    .iter()
+                    .flat_map(|value| value.to_le_bytes())
+                    .collect(),
+            ),
+        );
     }
     let mut views = Vec::new();
     for (name, (shape, bytes)) in &weights {
-        let view = TensorView::new(Dtype::F32, shape.clone(), bytes).map_err(|error| at(&job.weights_out, error))?;
+        let view = TensorView::new(Dtype::F32, shape.clone(), bytes)
+            .map_err(|error| at(&job.weights_out, error))?;
         views.push((name, view));
     }
-    safetensors::serialize_to_file(views, None, &job.weights_out).map_err(|error| at(&job.weights_out, error))
+    safetensors::serialize_to_file(views, None, &job.weights_out)
+        .map_err(|error| at(&job.weights_out, error))
 }
 
 fn print_line(line: &TrainerLine) -> Result<(), String> {

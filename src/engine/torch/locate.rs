@@ -21,9 +21,11 @@ pub const VARIABLE: &str = "ANOMALYD_TORCH";
 /// # Errors
 /// [`EngineError::WorkerMissing`] when a named file is not there, or when none is found.
 pub fn locate(explicit: Option<&Path>) -> Result<PathBuf, EngineError> {
-    let named = explicit
-        .map(Path::to_path_buf)
-        .or_else(|| env::var_os(VARIABLE).filter(|v| !v.is_empty()).map(PathBuf::from));
+    let named = explicit.map(Path::to_path_buf).or_else(|| {
+        env::var_os(VARIABLE)
+            .filter(|v| !v.is_empty())
+            .map(PathBuf::from)
+    });
     match named {
         // Falling back from a named program would hide a misspelt path.
         Some(path) if path.is_file() => Ok(path),
@@ -106,9 +108,15 @@ mod tests {
         assert_eq!(search(&candidates(Some(&executable), None)).unwrap(), bare);
         let launcher = target.join("torch").join(PROGRAM);
         std::fs::write(&launcher, "").unwrap();
-        assert_eq!(search(&candidates(Some(&executable), None)).unwrap(), launcher);
+        assert_eq!(
+            search(&candidates(Some(&executable), None)).unwrap(),
+            launcher
+        );
         let test_binary = target.join("debug/deps/torch_worker-1a2b");
-        assert_eq!(search(&candidates(Some(&test_binary), None)).unwrap(), launcher);
+        assert_eq!(
+            search(&candidates(Some(&test_binary), None)).unwrap(),
+            launcher
+        );
     }
 
     #[test]
@@ -120,6 +128,11 @@ mod tests {
         let program = folder.path().join(PROGRAM);
         std::fs::write(&program, "").unwrap();
         assert_eq!(search(&list[1..]).unwrap(), program);
-        assert!(search(&[PathBuf::from("/nowhere/x")]).unwrap_err().to_string().contains("PATH"));
+        assert!(
+            search(&[PathBuf::from("/nowhere/x")])
+                .unwrap_err()
+                .to_string()
+                .contains("PATH")
+        );
     }
 }

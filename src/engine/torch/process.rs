@@ -37,7 +37,10 @@ impl WorkerProcess {
     ///
     /// # Errors
     /// [`EngineError::WorkerMissing`] when it cannot be executed.
-    pub fn start(path: &Path, arguments: &[&std::ffi::OsStr]) -> Result<(Self, ChildStdout), EngineError> {
+    pub fn start(
+        path: &Path,
+        arguments: &[&std::ffi::OsStr],
+    ) -> Result<(Self, ChildStdout), EngineError> {
         let missing = |source| EngineError::WorkerMissing {
             path: path.to_path_buf(),
             source,
@@ -49,7 +52,8 @@ impl WorkerProcess {
             .stderr(Stdio::piped())
             .spawn()
             .map_err(missing)?;
-        let (stdin, stdout, stderr) = (child.stdin.take(), child.stdout.take(), child.stderr.take());
+        let (stdin, stdout, stderr) =
+            (child.stdin.take(), child.stdout.take(), child.stderr.take());
         let mut process = WorkerProcess {
             child,
             stdin,
@@ -73,20 +77,20 @@ impl WorkerProcess {
         self.child.id()
     }
 
-    /// Ends the worker now, and says how it had ended and what it had complained of: for error
-    /// messages like "ended with signal: 9 (SIGKILL)".
-    pub fn end(&mut self) -> String {
+    /// Ends the worker if it does not end itself within `patience`, and says which, and what it
+    /// had complained of: for error messages like "ended with signal: 9 (SIGKILL)".
+    pub fn end(&mut self, patience: Duration) -> String {
         self.stdin = None;
-        let own = self.child.try_wait().ok().flatten();
+        let own = self.wait(patience);
         if own.is_none() {
             // Fails only when the worker has just ended by itself.
             let _ = self.child.kill();
+            let _ = self.child.wait();
         }
-        let status = self.child.wait().ok();
         let lines = self.last_complaints();
-        match own.or(status) {
-            Some(status) if own.is_some() => format!("ended with {status}{lines}"),
-            _ => format!("was ended{lines}"),
+        match own {
+            Some(status) => format!("ended with {status}{lines}"),
+            None => format!("was killed{lines}"),
         }
     }
 
@@ -98,7 +102,7 @@ impl WorkerProcess {
         self.stdin = None;
         match self.wait(GRACE) {
             Some(status) if status.success() => Ok(()),
-            _ => Err(EngineError::Worker(self.end())),
+            _ => Err(EngineError::Worker(self.end(Duration::ZERO))),
         }
     }
 
@@ -125,7 +129,10 @@ impl WorkerProcess {
                 thread::sleep(Duration::from_millis(1));
             }
         }
-        let lines = self.complaints.lock().unwrap_or_else(PoisonError::into_inner);
+        let lines = self
+            .complaints
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner);
         let mut text = String::new();
         for line in lines.iter() {
             text.push_str(if text.is_empty() { ": " } else { "; " });
@@ -149,7 +156,11 @@ fn keep_complaints(stderr: impl Read, complaints: &Mutex<VecDeque<String>>) {
     let mut stderr = BufReader::new(stderr);
     loop {
         let mut line = Vec::new();
-        match stderr.by_ref().take(LINE_LIMIT).read_until(b'\n', &mut line) {
+        match stderr
+            .by_ref()
+            .take(LINE_LIMIT)
+            .read_until(b'\n', &mut line)
+        {
             Ok(0) | Err(_) => return,
             Ok(_) => {}
         }
@@ -167,18 +178,36 @@ fn keep_complaints(stderr: impl Read, complaints: &Mutex<VecDeque<String>>) {
 }
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     use super::*;
 
+    /// Writes an executable script. Another process writes it: a worker that some other test starts
+    /// at this moment would inherit our handle, and a file that is open for writing cannot be run.
+    pub fn install(script: &str, path: &Path) {
+        let plain = path.with_extension("txt");
+        std::fs::write(&plain, script).unwrap();
+        let status = Command::new("install")
+            .arg("-m755")
+            .args([&plain, path])
+            .status();
+        assert!(status.unwrap().success());
+        std::fs::remove_file(plain).unwrap();
+    }
+
     fn shell(script: &str) -> WorkerProcess {
-        WorkerProcess::start(Path::new("/bin/sh"), &["-c".as_ref(), script.as_ref()]).unwrap().0
+        WorkerProcess::start(Path::new("/bin/sh"), &["-c".as_ref(), script.as_ref()])
+            .unwrap()
+            .0
     }
 
     #[test]
     fn a_failed_worker_is_described_with_its_last_complaints() {
         let mut process = shell("for i in 1 2 3 4 5; do echo line $i >&2; done; exit 3");
         let text = process.finish().unwrap_err().to_string();
-        assert!(text.contains("exit status: 3: line 2; line 3; line 4; line 5"), "{text}");
+        assert!(
+            text.contains("exit status: 3: line 2; line 3; line 4; line 5"),
+            "{text}"
+        );
         assert!(shell("exit 0").finish().is_ok());
     }
 
@@ -189,7 +218,10 @@ mod tests {
         let start = Instant::now();
         drop(process);
         assert!(start.elapsed() < Duration::from_secs(10));
-        assert_eq!(nix::sys::signal::kill(id, None), Err(nix::errno::Errno::ESRCH));
+        assert_eq!(
+            nix::sys::signal::kill(id, None),
+            Err(nix::errno::Errno::ESRCH)
+        );
     }
 
     #[test]

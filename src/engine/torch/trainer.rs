@@ -124,7 +124,12 @@ impl Trainer {
             while running.len() < PARALLEL
                 && let Some(job) = waiting.pop_front()
             {
-                running.push(Running::start(&self.worker, job, &jobs[job], events.clone())?);
+                running.push(Running::start(
+                    &self.worker,
+                    job,
+                    &jobs[job],
+                    events.clone(),
+                )?);
             }
             if running.is_empty() {
                 break;
@@ -143,11 +148,21 @@ impl Trainer {
                     outcomes[job] = Some(outcome);
                 }
                 Some(Ok(TrainerLine::Done(_))) => {
-                    return Err(failed(jobs, job, "trained to a loss that is not a number; lower the learning rate"));
+                    return Err(failed(
+                        jobs,
+                        job,
+                        "trained to a loss that is not a number; lower the learning rate",
+                    ));
                 }
-                Some(Ok(TrainerLine::Failed { message })) => return Err(failed(jobs, job, &message)),
+                Some(Ok(TrainerLine::Failed { message })) => {
+                    return Err(failed(jobs, job, &message));
+                }
                 Some(Err(line)) => {
-                    return Err(failed(jobs, job, &format!("printed what is not a progress line: {line}")));
+                    return Err(failed(
+                        jobs,
+                        job,
+                        &format!("printed what is not a progress line: {line}"),
+                    ));
                 }
                 None => {
                     if let Some(index) = running.iter().position(|r| r.job == job) {
@@ -181,17 +196,29 @@ struct Running {
 }
 
 impl Running {
-    fn start(worker: &Path, job: usize, spec: &TrainJob, events: Sender<Event>) -> Result<Self, EngineError> {
+    fn start(
+        worker: &Path,
+        job: usize,
+        spec: &TrainJob,
+        events: Sender<Event>,
+    ) -> Result<Self, EngineError> {
         let path = spec.weights_out.with_extension("job.json");
         let text = serde_json::to_string_pretty(spec)
             .map_err(std::io::Error::from)
             .and_then(|text| fs::write(&path, text));
         text.map_err(|error| {
-            EngineError::Worker(format!("cannot be given its job: {}: {error}", path.display()))
+            EngineError::Worker(format!(
+                "cannot be given its job: {}: {error}",
+                path.display()
+            ))
         })?;
         let arguments = ["train".as_ref(), "--spec".as_ref(), path.as_os_str()];
         let (process, stdout) = WorkerProcess::start(worker, &arguments)?;
-        let running = Running { job, process, spec: path };
+        let running = Running {
+            job,
+            process,
+            spec: path,
+        };
         thread::Builder::new()
             .name("torch-train".to_owned())
             .spawn(move || forward_lines(job, stdout, &events))
@@ -223,9 +250,8 @@ fn forward_lines(job: usize, stdout: ChildStdout, events: &Sender<Event>) {
 
 #[cfg(test)]
 mod tests {
-    use std::os::unix::fs::PermissionsExt;
-
     use super::*;
+    use crate::engine::torch::process::tests::install;
 
     fn job(folder: &Path, name: &str) -> TrainJob {
         TrainJob {
@@ -243,8 +269,7 @@ mod tests {
 
     fn trainer(folder: &Path, script: &str) -> Trainer {
         let worker = folder.join("worker");
-        fs::write(&worker, format!("#!/bin/sh\n{script}\n")).unwrap();
-        fs::set_permissions(&worker, fs::Permissions::from_mode(0o755)).unwrap();
+        install(&format!("#!/bin/sh\n{script}\n"), &worker);
         Trainer { worker }
     }
 
@@ -254,7 +279,10 @@ mod tests {
         let jobs = ["a.st", "b.st", "c.st"].map(|name| job(folder.path(), name));
         let mut seen = Vec::new();
         let result = trainer(folder.path(), script).train(&jobs, &mut |p| seen.push(p));
-        let left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|f| f.unwrap().file_name()).collect();
+        let left: Vec<_> = fs::read_dir(folder.path())
+            .unwrap()
+            .map(|f| f.unwrap().file_name())
+            .collect();
         assert_eq!(left, ["worker"], "job files are removed");
         (result, seen)
     }
@@ -273,20 +301,30 @@ mod tests {
         let losses: Vec<f64> = result.unwrap().iter().map(|outcome| outcome.loss).collect();
         assert_eq!(losses, [1.0, 2.0, 3.0]);
         assert_eq!(seen.len(), 3);
-        assert!(seen.iter().all(|p| p.step == 3 && p.steps == 7 && p.loss == 0.5));
+        assert!(
+            seen.iter()
+                .all(|p| p.step == 3 && p.steps == 7 && p.loss == 0.5)
+        );
     }
 
     #[test]
     fn a_failed_job_is_named_with_its_reason() {
         let text = |script| run(script).0.unwrap_err().to_string();
-        let failed = text(r#"echo '{"event":"failed","message":"rows.safetensors: no tensor x"}'; exit 1"#);
-        assert!(failed.contains("of 3: rows.safetensors: no tensor x"), "{failed}");
+        let failed =
+            text(r#"echo '{"event":"failed","message":"rows.safetensors: no tensor x"}'; exit 1"#);
+        assert!(
+            failed.contains("of 3: rows.safetensors: no tensor x"),
+            "{failed}"
+        );
         let rubbish = text("echo hello; exit 0");
         assert!(rubbish.contains("not a progress line: hello"), "{rubbish}");
         let silent = text("exit 0");
         assert!(silent.contains("ended without a result"), "{silent}");
         let crashed = text("echo cannot open libtorch >&2; exit 127");
-        assert!(crashed.contains("exit status: 127: cannot open libtorch"), "{crashed}");
+        assert!(
+            crashed.contains("exit status: 127: cannot open libtorch"),
+            "{crashed}"
+        );
     }
 
     #[test]
