@@ -257,6 +257,8 @@ struct Course {
     broken: bool,
     /// When an actuator's failure first made a difference.
     shown: Option<i64>,
+    /// When, after an actuator's repair, its standby had stopped too.
+    over: Option<i64>,
 }
 
 impl Course {
@@ -284,6 +286,7 @@ impl Injector {
             replayed: 0,
             broken: false,
             shown: None,
+            over: None,
         };
         Injector {
             courses: faults.into_iter().map(course).collect(),
@@ -312,19 +315,22 @@ impl Injector {
         }
     }
 
-    /// Notes which failures of equipment make a difference `now`.
+    /// Notes which failures of equipment make a difference `now`, and when their traces are gone.
     pub fn watch(&mut self, now: i64, equipment: &Equipment) {
         for course in &mut self.courses {
-            if course.fault.kind == FaultKind::Actuator
-                && course.shown.is_none()
-                && course.active(now)
-                && course
-                    .fault
-                    .columns
+            if course.fault.kind != FaultKind::Actuator {
+                continue;
+            }
+            let columns = &course.fault.columns;
+            if course.shown.is_none() {
+                let shows = columns
                     .iter()
-                    .any(|&c| equipment.failure_shows(c))
-            {
-                course.shown = Some(now);
+                    .any(|&column| equipment.failure_shows(column));
+                course.shown = (course.active(now) && shows).then_some(now);
+            } else if course.over.is_none() && now >= course.end {
+                let mut standbys = columns.iter().flat_map(|&column| moved_by(column));
+                let gone = !standbys.any(|&tag| equipment.runs(tag));
+                course.over = gone.then_some(now);
             }
         }
     }
@@ -403,15 +409,17 @@ impl Injector {
         }
     }
 
-    /// The faults with the nanoseconds from which they could be noticed to their end; an actuator
-    /// that was not called for while it was broken is not among them.
+    /// The faults with the nanoseconds from which they could be noticed to their end. For an actuator
+    /// that is from its being called for to its repair or, if later, to the stop of its standby; one
+    /// that was not called for is not among them.
     pub fn noticeable(&self) -> impl Iterator<Item = (&Fault, i64, i64)> {
         self.courses.iter().filter_map(|course| {
-            let start = match course.fault.kind {
-                FaultKind::Actuator => course.shown?,
-                _ => course.start,
+            let (start, end) = match course.fault.kind {
+                // Without an end yet, it lasts as long as the recording.
+                FaultKind::Actuator => (course.shown?, course.over.unwrap_or(i64::MAX)),
+                _ => (course.start, course.end),
             };
-            Some((&course.fault, start, course.end))
+            Some((&course.fault, start, end))
         })
     }
 
