@@ -1,5 +1,6 @@
 //! `anomalyd simulate` as its users meet it: recordings, labels, faults, documentation.
 
+use std::ffi::OsStr;
 use std::fs;
 use std::path::Path;
 use std::time::Duration;
@@ -18,7 +19,8 @@ struct Command {
 /// Runs `anomalyd simulate` with `words` and `--out out`.
 fn simulate(words: &str, out: &Path) -> anyhow::Result<()> {
     let words = std::iter::once("simulate").chain(words.split_whitespace());
-    let words = words.chain(["--out", out.to_str().unwrap()]);
+    let words = words.map(OsStr::new);
+    let words = words.chain([OsStr::new("--out"), out.as_os_str()]);
     run(Command::try_parse_from(words)?.args)
 }
 
