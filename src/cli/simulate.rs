@@ -359,3 +359,6 @@ fn create(path: &Path) -> anyhow::Result<Draft> {
 fn unwritable(path: &Path) -> String {
     format!("{}: cannot be written; is the disk full?", path.display())
 }
+
+#[cfg(test)]
+mod tests;

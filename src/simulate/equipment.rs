@@ -57,6 +57,12 @@ impl Equipment {
         actuator.failed_at.is_some() && (actuator.effect - actuator.motor).abs() > 0.05
     }
 
+    /// Whether the actuator `tag` is a drive that runs; never true of a valve or a measurement.
+    pub fn runs(&self, tag: Tag) -> bool {
+        let column = tag.column();
+        SENSORS[column].kind == SensorKind::Drive && self.actuators[column].command
+    }
+
     /// Moves all motors on by `dt` seconds.
     pub fn step(&mut self, dt: f64) {
         for (actuator, spec) in self.actuators.iter_mut().zip(SENSORS) {

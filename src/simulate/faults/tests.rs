@@ -1,6 +1,7 @@
 //! Each kind of fault on made-up readings.
 
 use super::*;
+use crate::simulate::equipment::Equipment;
 use crate::simulate::sensors::COUNT;
 
 const SECOND: i64 = 1_000_000_000;
