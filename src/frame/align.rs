@@ -18,14 +18,14 @@
 //!   clock was set: forwards that is a gap; backwards, the frames go on where they are, under a
 //!   constant offset that ends with the first gap that allows it.
 
-use std::ops::Range;
-
 mod config;
 mod grid;
 mod held;
 mod silence;
 mod slot;
 mod step;
+
+use std::ops::Range;
 
 pub use self::config::{AlignConfig, AlignCounters};
 use self::grid::{Grid, INDEX_LIMIT};
@@ -73,7 +73,7 @@ pub struct Aligner {
 impl Aligner {
     /// For `sensors` sensors.
     pub fn new(sensors: usize, config: AlignConfig) -> Self {
-        let period = config.period_nanos.max(1);
+        let period = config.period_nanos.clamp(1, YEAR_NANOS);
         let longest_held = period.saturating_mul(i64::from(config.hold) + 1);
         Aligner {
             period,
@@ -293,6 +293,7 @@ impl Aligner {
         if self.emitted.is_none() {
             // Nothing stands on the old grid yet.
             self.slots.clear();
+            self.silence.restart();
             self.begin(raw);
             return Some((0, raw));
         }

@@ -3,7 +3,7 @@
 /// How samples are laid on the grid.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct AlignConfig {
-    /// Distance of frames; at least 1.
+    /// Distance of frames; taken as at least 1 ns and at most a year.
     pub period_nanos: i64,
     /// For how many periods a value is carried on.
     pub hold: u32,
