@@ -98,6 +98,12 @@ impl Aligner {
         }
     }
 
+    /// Holds `sensor` (there must be one) for `periods` instead of the configured number: one that
+    /// reports only when something changes.
+    pub fn set_hold(&mut self, sensor: usize, periods: u32) {
+        self.held.set_hold(sensor, periods);
+    }
+
     /// Takes one sample. NaN and infinities are missing values.
     pub fn push(&mut self, sample: Sample) {
         let sensor = sample.sensor;

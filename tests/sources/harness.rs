@@ -73,7 +73,10 @@ impl Running {
     /// Sensor and value of the next samples, NaN as -1.
     pub async fn values(&mut self, count: usize) -> Vec<(usize, f64)> {
         let samples = self.samples(count).await;
-        samples.iter().map(|ingested| plain(ingested.sample)).collect()
+        samples
+            .iter()
+            .map(|ingested| plain(ingested.sample))
+            .collect()
     }
 
     pub async fn until(&self, what: &str, reached: impl Fn(&SourceStatus) -> bool) {
@@ -91,8 +94,10 @@ impl Running {
     }
 
     pub async fn connected(&self) {
-        self.until("a connection", |status| status.state() == SourceState::Connected)
-            .await;
+        self.until("a connection", |status| {
+            status.state() == SourceState::Connected
+        })
+        .await;
     }
 
     /// Waits for the end that the source comes to by itself.
@@ -117,7 +122,11 @@ impl Running {
 }
 
 pub fn plain(sample: Sample) -> (usize, f64) {
-    let value = if sample.value.is_nan() { -1.0 } else { sample.value };
+    let value = if sample.value.is_nan() {
+        -1.0
+    } else {
+        sample.value
+    };
     (sample.sensor, value)
 }
 

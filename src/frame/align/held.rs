@@ -5,34 +5,40 @@ use super::{Frame, Freshness};
 
 #[derive(Debug)]
 pub(super) struct Held {
-    hold: i64,
+    /// `[F]`: periods for which each sensor's value is carried on.
+    hold: Vec<i64>,
     /// `[F]`: the value, and the grid index of its frame; `None` before the first one.
     last: Vec<Option<(f64, i64)>>,
-    /// The highest index in `last`.
-    newest: Option<i64>,
+    /// The last grid index that any value of `last` is carried on to.
+    reach: Option<i64>,
 }
 
 impl Held {
     pub fn new(sensors: usize, hold: u32) -> Self {
         Held {
-            hold: i64::from(hold),
+            hold: vec![i64::from(hold); sensors],
             last: vec![None; sensors],
-            newest: None,
+            reach: None,
         }
     }
 
+    pub fn set_hold(&mut self, sensor: usize, periods: u32) {
+        self.hold[sensor] = i64::from(periods);
+    }
+
+    /// The longest time that any sensor is held.
     pub fn periods(&self) -> i64 {
-        self.hold
+        self.hold.iter().copied().max().unwrap_or(0)
     }
 
     pub fn clear(&mut self) {
         self.last.fill(None);
-        self.newest = None;
+        self.reach = None;
     }
 
     pub fn set(&mut self, sensor: usize, value: f64, index: i64) {
         self.last[sensor] = Some((value, index));
-        self.newest = self.newest.max(Some(index));
+        self.reach = self.reach.max(Some(index + self.hold[sensor]));
     }
 
     /// Whether the sensor's last value belongs to the frame `index`.
@@ -42,8 +48,7 @@ impl Held {
 
     /// Whether any value reaches as far as the frame `index`.
     pub fn reaches(&self, index: i64) -> bool {
-        self.newest
-            .is_some_and(|newest| index - newest <= self.hold)
+        self.reach.is_some_and(|reach| index <= reach)
     }
 
     /// Fills the frame `index` from what was delivered for it, and from what is held; remembers the
@@ -63,13 +68,13 @@ impl Held {
         for (sensor, ((value, freshness), (last, missing))) in places.zip(memory).enumerate() {
             if let Some(read) = slot.and_then(|slot| slot.value(sensor)) {
                 *last = Some((read, index));
-                self.newest = Some(index);
+                self.reach = self.reach.max(Some(index + self.hold[sensor]));
                 (*value, *freshness) = (read, Freshness::Fresh);
                 continue;
             }
             *missing += 1;
             (*value, *freshness) = match *last {
-                Some((held, at)) if index - at <= self.hold => (held, Freshness::Held),
+                Some((held, at)) if index - at <= self.hold[sensor] => (held, Freshness::Held),
                 _ => (f64::NAN, Freshness::Stale),
             };
         }

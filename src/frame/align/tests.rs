@@ -394,3 +394,21 @@ fn frames_that_are_not_taken_are_lost_and_counted() {
     bench.now(None).gives(&["|2: 2", "3: 3", "4: 4"]);
     assert_eq!(bench.aligner.counters().overrun, 2);
 }
+
+#[test]
+fn a_sensor_may_be_held_longer_than_the_rest() {
+    let mut aligner = Aligner::new(2, AlignConfig::new(SECOND));
+    aligner.set_hold(1, 10);
+    let mut frame = Frame::new(2);
+    aligner.push_row(Timestamp::EPOCH, &[1.0, 2.0]);
+    let mut last = Vec::new();
+    for second in 1..=12 {
+        aligner.push_row(Timestamp::from_seconds(second), &[1.0, f64::NAN]);
+        while aligner.next_frame(None, &mut frame) {
+            last.push(frame.freshness[1]);
+        }
+    }
+    assert_eq!(last[0], Freshness::Fresh);
+    assert_eq!(last[1..=10], [Freshness::Held; 10]);
+    assert_eq!(last[11..], [Freshness::Stale; 2]);
+}
