@@ -1,6 +1,9 @@
 //! The model file as its users meet it: what is saved comes back, and what is damaged, foreign or
 //! from elsewhere is told apart with a reason.
 
+// The lint's exception for tests does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 use std::path::{Path, PathBuf};
 
 use anomalyd::model::golden::{Golden, GoldenTorch};
