@@ -196,6 +196,20 @@ fn a_line_without_end_is_dropped_and_the_next_is_read() {
 }
 
 #[test]
+fn a_quote_left_open_in_the_header_is_told_before_the_file_ends() {
+    let mut lines = lines(BadValues::Reject);
+    lines.feed(b"time,\"a\n");
+    lines.feed(&b"1,2\n".repeat(60));
+    let mut values = Vec::new();
+    assert!(lines.next_row(&mut values).unwrap().is_none());
+    lines.feed(&b"1,2\n".repeat(10));
+    let error = lines.next_row(&mut values).unwrap_err();
+    assert!(matches!(error, CsvError::OpenQuote { .. }), "{error}");
+    lines.feed(b"1,2\n");
+    assert!(lines.next_row(&mut values).unwrap().is_none());
+}
+
+#[test]
 fn a_replaced_file_starts_with_its_own_header() {
     let mut lines = lines(BadValues::Reject);
     let mut values = Vec::new();
