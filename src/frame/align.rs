@@ -21,26 +21,21 @@
 mod config;
 mod grid;
 mod held;
+mod place;
 mod silence;
 mod slot;
 mod step;
 
-use std::ops::Range;
-
 pub use self::config::{AlignConfig, AlignCounters};
-use self::grid::{Grid, INDEX_LIMIT};
+use self::grid::Grid;
 use self::held::Held;
 use self::silence::Silence;
 pub use self::silence::Silent;
 use self::slot::{Delivery, Slot, Slots};
-use self::step::{Side, StepWatch};
+use self::step::StepWatch;
 use super::{Frame, Freshness, Sample, Timestamp};
 
 const YEAR_NANOS: i64 = 366 * 86_400 * 1_000_000_000;
-/// Samples this many periods behind the newest frame may mean that the clock was set back.
-const STEP_BACK_PERIODS: i64 = 10;
-/// How many frames without a repetition end the waiting for repetitions.
-const REPETITION_MEMORY: u32 = 16;
 
 /// Lays samples on the grid. After each push, and on a timer, call [`Aligner::next_frame`] until it
 /// returns false. Allocates when it is made, not after.
@@ -111,14 +106,17 @@ impl Aligner {
             self.counters.unknown_sensor += 1;
             return;
         }
-        let time = sample.time.nanos();
-        if let Some((index, time)) = self.admit(time, sensor..sensor + 1) {
-            if index < self.base {
-                self.take_late(index, time, sensor, sample.value);
-            } else if let Some(slot) = self.slot(index) {
-                let delivery = slot.deliver(sensor, time, sample.value);
-                self.delivered(index, time, sensor, sample.value, delivery);
-            }
+        let Some((index, time)) = self.admit(sample.time.nanos(), sensor..sensor + 1) else {
+            return;
+        };
+        if index < self.base {
+            self.take_late(index, time, sensor, sample.value);
+        } else if let Some(delivery) = self.deliver(index, time, [(sensor, sample.value)], false)
+            && delivery == Delivery::First
+            && index == self.base
+            && (self.expected[sensor] || !self.expected.contains(&true))
+        {
+            self.awaited = self.awaited.map(|awaited| awaited.saturating_sub(1));
         }
     }
 
@@ -135,15 +133,9 @@ impl Aligner {
             for (sensor, value) in values.enumerate() {
                 self.take_late(index, time, sensor, value);
             }
-            return;
-        }
-        for (sensor, value) in values.enumerate() {
-            // Found anew for each sensor, but the first look finds it: slots are three.
-            if let Some(slot) = self.slot(index) {
-                slot.row = true;
-                let delivery = slot.deliver(sensor, time, value);
-                self.delivered(index, time, sensor, value, delivery);
-            }
+        } else {
+            self.deliver(index, time, values.enumerate(), true);
+            self.awaited = None;
         }
     }
 
@@ -228,174 +220,6 @@ impl Aligner {
     /// set back; 0 otherwise.
     pub fn clock_offset_nanos(&self) -> i64 {
         self.grid.map_or(0, |grid| grid.offset)
-    }
-
-    /// Finds a sample's place: its grid index (open, or that of the frame just closed) and time on
-    /// the grid. `None` when it is dropped. `sensors` are those that share the time.
-    fn admit(&mut self, raw: i64, sensors: Range<usize>) -> Option<(i64, i64)> {
-        let Some(grid) = &mut self.grid else {
-            self.begin(raw);
-            return Some((0, raw));
-        };
-        let (mut index, mut time) = grid.place(raw);
-        if grid.offset != 0 && index - self.base > self.held.periods() {
-            // A gap: if the samples' own times have caught up, use them again.
-            let own = Grid { offset: 0, ..*grid };
-            if own.place(raw).0 >= self.base {
-                *grid = own;
-                (index, time) = grid.place(raw);
-            }
-        }
-        let far = (YEAR_NANOS / self.period).max(STEP_BACK_PERIODS);
-        let side = if index - self.base > far {
-            Some(Side::Ahead)
-        } else if self.base - index > STEP_BACK_PERIODS {
-            Some(Side::Behind)
-        } else {
-            None
-        };
-        let count = sensors.len() as u64;
-        match side {
-            None if index >= self.base => {
-                self.step.clear();
-                Some((index, time))
-            }
-            None if index == self.base - 1 => Some((index, time)),
-            None => {
-                self.counters.late_dropped += count;
-                None
-            }
-            Some(side) => {
-                let moved = self.follow_step(side, index, raw, sensors);
-                match side {
-                    _ if moved.is_some() => self.counters.clock_steps += 1,
-                    Side::Ahead => self.counters.ahead_dropped += count,
-                    Side::Behind => self.counters.late_dropped += count,
-                }
-                moved
-            }
-        }
-    }
-
-    /// The place of a sample at `index`, far from the others, if the whole stream has moved there.
-    fn follow_step(
-        &mut self,
-        side: Side,
-        index: i64,
-        raw: i64,
-        sensors: Range<usize>,
-    ) -> Option<(i64, i64)> {
-        if index.abs() >= INDEX_LIMIT {
-            return None;
-        }
-        for sensor in sensors {
-            self.step.note(side, index, self.base, sensor);
-        }
-        if !self.step.moved(index, &self.expected) {
-            return None;
-        }
-        let target = self.step.target(index, self.base);
-        self.step.clear();
-        if self.emitted.is_none() {
-            // Nothing stands on the old grid yet.
-            self.slots.clear();
-            self.silence.restart();
-            self.begin(raw);
-            return Some((0, raw));
-        }
-        let grid = self.grid.as_mut()?;
-        if side == Side::Behind {
-            grid.shift(index, target);
-        }
-        let place = grid.place(raw);
-        (place.0 >= self.base).then_some(place)
-    }
-
-    fn begin(&mut self, time: i64) {
-        self.grid = Some(Grid {
-            origin: time,
-            period: self.period,
-            offset: 0,
-        });
-        self.base = 0;
-        self.newest = time;
-        self.newest_index = 0;
-        self.awaited = None;
-        self.silence.begin(time, self.elapsed);
-        self.now = None;
-        self.elapsed = 0;
-    }
-
-    /// The slot of an open frame, taken into use if need be.
-    fn slot(&mut self, index: i64) -> Option<&mut Slot> {
-        if !self.slots.has_room(index) {
-            self.counters.overrun += 1;
-            let first = self.slots.first().unwrap_or(index);
-            if index < first {
-                return None;
-            }
-            self.slots.free(first);
-            self.base = first + 1;
-            self.awaited = None;
-        }
-        self.slots.at(index)
-    }
-
-    /// Books a sample that was put into its slot.
-    fn delivered(&mut self, index: i64, time: i64, sensor: usize, value: f64, how: Delivery) {
-        match how {
-            Delivery::First if index == self.base => {
-                let counts = self.expected[sensor] || !self.expected.contains(&true);
-                if let (Some(awaited), true) = (&mut self.awaited, counts) {
-                    *awaited = awaited.saturating_sub(1);
-                }
-            }
-            Delivery::First => {}
-            Delivery::Again => self.counters.duplicates += 1,
-            Delivery::Repetition => {
-                self.counters.duplicates += 1;
-                self.repetition = REPETITION_MEMORY;
-            }
-        }
-        if value.is_finite() {
-            self.silence.seen(sensor, time);
-        }
-        if time > self.newest {
-            self.newest = time;
-            self.elapsed = 0;
-            self.now = None;
-        }
-        self.newest_index = self.newest_index.max(index);
-    }
-
-    /// A sample for the frame that was closed last.
-    fn take_late(&mut self, index: i64, time: i64, sensor: usize, value: f64) {
-        let in_last = self.emitted.is_some_and(|(last, _)| last == index);
-        if in_last && self.held.is_of(sensor, index) {
-            self.counters.duplicates += 1;
-            if self
-                .silence
-                .last_seen(sensor)
-                .is_some_and(|last| time > last)
-            {
-                self.repetition = REPETITION_MEMORY;
-            }
-        } else {
-            self.counters.late_dropped += 1;
-        }
-        if in_last && !self.expected[sensor] {
-            // It always comes after the others, perhaps: from now on they wait for it.
-            self.expected[sensor] = true;
-            self.awaited = None;
-        }
-        let older = self
-            .silence
-            .last_seen(sensor)
-            .is_some_and(|last| time < last);
-        if value.is_finite() && !older {
-            self.held.set(sensor, value, index);
-            self.silence.seen(sensor, time);
-        }
     }
 
     /// How many sensors the frame `base` waits for.

@@ -134,3 +134,26 @@ impl Slots {
         self.0.iter_mut().for_each(Slot::free);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_value_read_last_counts_in_any_order_of_arrival() {
+        let reports = [(5, 1.0), (7, 2.0), (6, 3.0), (9, f64::NAN)];
+        for start in 0..reports.len() {
+            let mut slot = Slot::new(1);
+            for at in 0..reports.len() {
+                let (time, value) = reports[(start + at) % reports.len()];
+                let delivery = slot.deliver(0, time, value);
+                assert_eq!(delivery == Delivery::First, at == 0);
+            }
+            assert_eq!(slot.value(0), Some(2.0), "from {start}");
+        }
+        let mut slot = Slot::new(1);
+        slot.deliver(0, 5, 1.0);
+        assert_eq!(slot.deliver(0, 5, 2.0), Delivery::Again);
+        assert_eq!(slot.value(0), Some(2.0));
+    }
+}
