@@ -1,5 +1,8 @@
 //! Samples from standard input, a Unix socket and a growing CSV file.
 
+// Helpers are no tests to clippy, but a failed unwrap in them is a failed test all the same.
+#![allow(clippy::unwrap_used)]
+
 #[path = "sources/harness.rs"]
 mod harness;
 
@@ -45,7 +48,10 @@ async fn lines_in_any_pieces_become_rows_and_the_end_of_the_stream_ends_the_sour
     let samples = running.samples(3).await;
     let values: Vec<_> = samples.iter().map(|i| plain(i.sample)).collect();
     assert_eq!(values, [(0, 812.0), (1, 3.5), (0, 813.0)]);
-    let times: Vec<i64> = samples.iter().map(|i| i.sample.time.nanos_since(NOON)).collect();
+    let times: Vec<i64> = samples
+        .iter()
+        .map(|i| i.sample.time.nanos_since(NOON))
+        .collect();
     assert_eq!(times, [0, 0, 60_000_000_000]);
     assert_eq!(running.status.counters().bad, 2);
 
@@ -74,7 +80,9 @@ async fn a_line_beyond_the_limit_is_dropped_and_counted() {
 #[tokio::test]
 async fn a_recording_piped_in_faster_than_it_is_worked_off_loses_nothing() {
     const ROWS: u32 = 20_000;
-    let lines: String = (0..ROWS).map(|row| format!("{{\"a\": {row}, \"b\": {row}}}\n")).collect();
+    let lines: String = (0..ROWS)
+        .map(|row| format!("{{\"a\": {row}, \"b\": {row}}}\n"))
+        .collect();
     let reader = std::io::Cursor::new(lines.into_bytes());
     let source = NdjsonSource::reader("pipe", reader, TimeZone::UTC);
     let running = start(source, &["a", "b"], CLOCK, 16);
@@ -125,7 +133,10 @@ async fn a_stop_is_obeyed_at_once_even_with_a_full_queue() {
 fn standard_input_is_read_whatever_it_is() {
     const CHILD: &str = "ANOMALYD_TEST_READS_STDIN";
     if std::env::var_os(CHILD).is_some() {
-        let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build()
+            .unwrap();
         let values = runtime.block_on(async {
             let running = start(NdjsonSource::stdin(TimeZone::UTC), &["a"], CLOCK, 100);
             let (result, values) = running.end().await;
@@ -137,7 +148,11 @@ fn standard_input_is_read_whatever_it_is() {
     }
     let run = |stdin: Stdio, write: Option<&mut dyn Write>| {
         let mut command = Command::new(std::env::current_exe().unwrap());
-        command.args(["--exact", "standard_input_is_read_whatever_it_is", "--nocapture"]);
+        command.args([
+            "--exact",
+            "standard_input_is_read_whatever_it_is",
+            "--nocapture",
+        ]);
         command.env(CHILD, "1").stdin(stdin).stdout(Stdio::piped());
         let mut child = command.spawn().unwrap();
         drop(command);
@@ -151,7 +166,12 @@ fn standard_input_is_read_whatever_it_is() {
     };
     let output = |mut child: std::process::Child| {
         let mut text = String::new();
-        child.stdout.take().unwrap().read_to_string(&mut text).unwrap();
+        child
+            .stdout
+            .take()
+            .unwrap()
+            .read_to_string(&mut text)
+            .unwrap();
         assert!(child.wait().unwrap().success(), "{text}");
         text
     };
@@ -161,7 +181,10 @@ fn standard_input_is_read_whatever_it_is() {
     assert!(text.contains(expected), "pipe: {text}");
 
     let (mut ours, theirs) = UnixStream::pair().unwrap();
-    let child = run(Stdio::from(std::os::fd::OwnedFd::from(theirs)), Some(&mut ours));
+    let child = run(
+        Stdio::from(std::os::fd::OwnedFd::from(theirs)),
+        Some(&mut ours),
+    );
     drop(ours);
     let text = output(child);
     assert!(text.contains(expected), "socket: {text}");
@@ -205,9 +228,13 @@ async fn any_number_of_clients_write_to_a_socket() {
     first.write_all(b"3}\n").unwrap();
     assert_eq!(running.values(1).await, [(1, 3.0)]);
     let mut third = UnixStream::connect(&path).unwrap();
-    third.write_all(b"{\"sensor\": \"a\", \"value\": 4}\n").unwrap();
+    third
+        .write_all(b"{\"sensor\": \"a\", \"value\": 4}\n")
+        .unwrap();
     assert_eq!(running.values(1).await, [(0, 4.0)]);
-    running.until("the bad line", |status| status.counters().bad == 1).await;
+    running
+        .until("the bad line", |status| status.counters().bad == 1)
+        .await;
 
     // Two clients are still connected.
     assert!(running.stop().await.is_empty());
@@ -243,19 +270,30 @@ async fn a_path_that_is_in_use_or_no_socket_is_left_alone() {
     let used = dir.path().join("used.sock");
     let listener = UnixListener::bind(&used).unwrap();
     let (result, _) = start(socket_source(&used), &["a"], CLOCK, 10).end().await;
-    assert!(matches!(result, Err(IngestError::InUse { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(IngestError::InUse { .. })),
+        "{result:?}"
+    );
     drop(listener);
 
     let file = dir.path().join("file");
     fs::write(&file, "precious").unwrap();
     let (result, _) = start(socket_source(&file), &["a"], CLOCK, 10).end().await;
-    assert!(matches!(result, Err(IngestError::NotASocket { .. })), "{result:?}");
+    assert!(
+        matches!(result, Err(IngestError::NotASocket { .. })),
+        "{result:?}"
+    );
     assert_eq!(fs::read(&file).unwrap(), b"precious");
 
     let nowhere = dir.path().join("absent/ingest.sock");
-    let (result, _) = start(socket_source(&nowhere), &["a"], CLOCK, 10).end().await;
+    let (result, _) = start(socket_source(&nowhere), &["a"], CLOCK, 10)
+        .end()
+        .await;
     let message = result.unwrap_err().to_string();
-    assert!(message.starts_with("cannot listen on") && message.contains("absent"), "{message}");
+    assert!(
+        message.starts_with("cannot listen on") && message.contains("absent"),
+        "{message}"
+    );
 }
 
 // ---- a growing CSV file
@@ -281,11 +319,17 @@ async fn a_file_is_waited_for_and_followed_line_by_line() {
     let mut running = tail(&path, TailFrom::End);
     running
         .until("the wait", |status| {
-            status.state().to_string().ends_with("plant.csv is not there yet")
+            status
+                .state()
+                .to_string()
+                .ends_with("plant.csv is not there yet")
         })
         .await;
     // All of it is new, so it is read from its start although the end was asked for.
-    append(&path, "time,b,c,a\n2025-11-25T12:00:00Z,2,9,1\n2025-11-25T12:00:01Z,4,");
+    append(
+        &path,
+        "time,b,c,a\n2025-11-25T12:00:00Z,2,9,1\n2025-11-25T12:00:01Z,4,",
+    );
     assert_eq!(running.values(2).await, [(1, 2.0), (0, 1.0)]);
     append(&path, "9,3");
     tokio::time::sleep(Duration::from_millis(400)).await;
@@ -296,7 +340,9 @@ async fn a_file_is_waited_for_and_followed_line_by_line() {
     assert_eq!(values, [(1, 4.0), (0, 3.0), (1, -1.0), (0, -1.0)]);
     assert_eq!(samples[0].sample.time, NOON.add_nanos(1_000_000_000));
     assert!(samples[1].end_of_row && !samples[0].end_of_row);
-    running.until("the bad row", |status| status.counters().bad == 2).await;
+    running
+        .until("the bad row", |status| status.counters().bad == 2)
+        .await;
     assert_eq!(running.status.counters().unknown, 1);
     assert!(running.stop().await.is_empty());
 }
@@ -330,7 +376,10 @@ async fn a_rotated_file_is_read_to_its_end_and_its_successor_from_its_start() {
     assert_eq!(running.values(1).await, [(0, 2.0)]);
     append(&old, "1764072002,3\n1764072003,4");
     append(&path, "time,b,a\n1764072004,6,5\n");
-    assert_eq!(running.values(4).await, [(0, 3.0), (0, 4.0), (1, 6.0), (0, 5.0)]);
+    assert_eq!(
+        running.values(4).await,
+        [(0, 3.0), (0, 4.0), (1, 6.0), (0, 5.0)]
+    );
     assert_eq!(running.status.counters().bad, 0);
     running.stop().await;
 }
@@ -338,7 +387,10 @@ async fn a_rotated_file_is_read_to_its_end_and_its_successor_from_its_start() {
 #[tokio::test]
 async fn a_file_that_is_cut_is_read_from_its_start_with_or_without_a_header() {
     let (_dir, path) = csv_file();
-    append(&path, "time,a,b\n1764072000,1,2\n1764072001,1,2\n1764072002,1,2\n");
+    append(
+        &path,
+        "time,a,b\n1764072000,1,2\n1764072001,1,2\n1764072002,1,2\n",
+    );
     let mut running = tail(&path, TailFrom::Start);
     running.values(6).await;
     fs::write(&path, "time,b\n1764072003,3\n").unwrap();
@@ -374,7 +426,9 @@ async fn a_file_without_a_header_is_reported_and_its_replacement_is_read() {
 #[tokio::test]
 async fn a_long_file_is_read_in_order_and_completely() {
     let (_dir, path) = csv_file();
-    let rows: String = (0..50_000).map(|row| format!("{},{row}\n", 1_764_072_000 + row)).collect();
+    let rows: String = (0..50_000)
+        .map(|row| format!("{},{row}\n", 1_764_072_000 + row))
+        .collect();
     append(&path, &format!("time,a\n{rows}"));
     let started = Instant::now();
     // A tenth of it fits into the queue: the source has to wait.
@@ -386,7 +440,12 @@ async fn a_long_file_is_read_in_order_and_completely() {
     let mut running = start(source, &["a"], CLOCK, 5_000);
     let values = running.values(50_000).await;
     println!("50000 rows in {:?}", started.elapsed());
-    assert!(values.iter().zip(0..).all(|(&(_, value), row)| value == f64::from(row)));
+    assert!(
+        values
+            .iter()
+            .zip(0..)
+            .all(|(&(_, value), row)| value == f64::from(row))
+    );
     assert_eq!(running.queue.dropped(), 0);
     running.stop().await;
 }

@@ -179,12 +179,10 @@ impl SampleQueue {
         let Some((last, before)) = row.split_last() else {
             return;
         };
-        state
-            .samples
-            .extend(before.iter().map(|&sample| Ingested {
-                sample,
-                end_of_row: false,
-            }));
+        state.samples.extend(before.iter().map(|&sample| Ingested {
+            sample,
+            end_of_row: false,
+        }));
         state.samples.push_back(Ingested {
             sample: *last,
             end_of_row: true,

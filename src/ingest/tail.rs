@@ -86,14 +86,18 @@ impl Source for TailSource {
                             from = TailFrom::Start;
                             continue;
                         }
-                        Err(error) => format!("{} cannot be read: {error}", self.config.path.display()),
+                        Err(error) => {
+                            format!("{} cannot be read: {error}", self.config.path.display())
+                        }
                     },
                     Err(error) if error.kind() == io::ErrorKind::NotFound => {
                         // All of a file that appears later is new.
                         from = TailFrom::Start;
                         format!("{} is not there yet", self.config.path.display())
                     }
-                    Err(error) => format!("{} cannot be opened: {error}", self.config.path.display()),
+                    Err(error) => {
+                        format!("{} cannot be opened: {error}", self.config.path.display())
+                    }
                 };
                 let state = SourceState::Waiting { reason };
                 if ctx.status.state() != state {

@@ -1,5 +1,8 @@
 //! Runs one source and looks at what it puts into the queue.
 
+// Each test crate that includes this file uses a part of it.
+#![allow(dead_code)]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -73,7 +76,10 @@ impl Running {
     /// Sensor and value of the next samples, NaN as -1.
     pub async fn values(&mut self, count: usize) -> Vec<(usize, f64)> {
         let samples = self.samples(count).await;
-        samples.iter().map(|ingested| plain(ingested.sample)).collect()
+        samples
+            .iter()
+            .map(|ingested| plain(ingested.sample))
+            .collect()
     }
 
     pub async fn until(&self, what: &str, reached: impl Fn(&SourceStatus) -> bool) {
@@ -91,8 +97,10 @@ impl Running {
     }
 
     pub async fn connected(&self) {
-        self.until("a connection", |status| status.state() == SourceState::Connected)
-            .await;
+        self.until("a connection", |status| {
+            status.state() == SourceState::Connected
+        })
+        .await;
     }
 
     /// Waits for the end that the source comes to by itself.
@@ -117,7 +125,11 @@ impl Running {
 }
 
 pub fn plain(sample: Sample) -> (usize, f64) {
-    let value = if sample.value.is_nan() { -1.0 } else { sample.value };
+    let value = if sample.value.is_nan() {
+        -1.0
+    } else {
+        sample.value
+    };
     (sample.sensor, value)
 }
 
@@ -129,5 +141,4 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> F::Output {
 }
 
 /// A time to which the tests' clocks are set: 2025-11-25T12:00:00Z.
-#[allow(dead_code)] // Not every test crate that includes this file sets a clock.
 pub const NOON: Timestamp = Timestamp(1_764_072_000_000_000_000);

@@ -136,7 +136,9 @@ pub(super) fn reason(error: &ConnectionError, broker: &str) -> String {
 }
 
 fn closed(broker: &str) -> String {
-    format!("{broker} closed the connection (it also does so when another client has this client_id)")
+    format!(
+        "{broker} closed the connection (it also does so when another client has this client_id)"
+    )
 }
 
 fn io_reason(error: &io::Error, broker: &str) -> String {
@@ -168,9 +170,17 @@ mod tests {
         assert!(message(&file).contains("ca.pem: no such file; set source.mqtt.ca_file"));
         fs::write(&file, "hello").unwrap();
         assert!(message(&file).contains("no certificate in it"));
-        fs::write(&file, "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n").unwrap();
+        fs::write(
+            &file,
+            "-----BEGIN CERTIFICATE-----\n!\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
         assert!(message(&file).contains("not a PEM file"));
-        fs::write(&file, "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n").unwrap();
+        fs::write(
+            &file,
+            "-----BEGIN CERTIFICATE-----\nAAAA\n-----END CERTIFICATE-----\n",
+        )
+        .unwrap();
         assert!(read_certificates(&file).is_ok());
     }
 
@@ -190,7 +200,10 @@ mod tests {
             ),
         ] {
             let reason = reason(&error, "hub:1883");
-            assert!(reason.contains("hub:1883") && reason.contains(part), "{reason}");
+            assert!(
+                reason.contains("hub:1883") && reason.contains(part),
+                "{reason}"
+            );
         }
     }
 }

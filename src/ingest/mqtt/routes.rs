@@ -145,16 +145,20 @@ impl Routes {
             now,
         };
         self.matching.clear();
-        self.matching.extend(self.exact.get(topic).into_iter().flatten());
-        self.matching.extend(self.wild.iter().filter(|&&index| {
-            topic::matches(&self.routes[index].config.topic, topic)
-        }));
+        self.matching
+            .extend(self.exact.get(topic).into_iter().flatten());
+        self.matching.extend(
+            self.wild
+                .iter()
+                .filter(|&&index| topic::matches(&self.routes[index].config.topic, topic)),
+        );
         for &index in &self.matching {
             let route = &mut self.routes[index];
             match route.config.path.clone() {
                 None => self.reader.read_bare(route, &message, &mut self.intake),
                 Some(path) => {
-                    self.reader.read_field(route, &path, &message, &mut self.intake);
+                    self.reader
+                        .read_field(route, &path, &message, &mut self.intake);
                 }
             }
         }
@@ -203,7 +207,10 @@ impl Reader {
         if !self.is_json(message) {
             if topic::has_wildcard(&route.config.topic) || !route.config.conditions.is_empty() {
                 // Another device's topic, or no field says whose it is: not about this sensor.
-                let what = format_args!("{message}: {} is not JSON, it is ignored", Shown(message.text));
+                let what = format_args!(
+                    "{message}: {} is not JSON, it is ignored",
+                    Shown(message.text)
+                );
                 intake.complain(&what);
                 return;
             }
@@ -278,7 +285,11 @@ impl Reader {
         route.hinted = true;
         let keys: Vec<&str> = self.leaves.iter().map(|(path, _)| path).collect();
         let listed = keys[..keys.len().min(LISTED_KEYS)].join(", ");
-        let more = if keys.len() > LISTED_KEYS { ", …" } else { "" };
+        let more = if keys.len() > LISTED_KEYS {
+            ", …"
+        } else {
+            ""
+        };
         warn!(
             target: LOG_TARGET,
             "{message}: sensor {}: {what} {listed}{more}",

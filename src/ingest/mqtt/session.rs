@@ -171,7 +171,11 @@ impl<'a> Session<'a> {
     }
 
     fn note_answer(&mut self, answer: &SubAck) {
-        let Some(at) = self.sent.iter().position(|(packet, _)| *packet == answer.pkid) else {
+        let Some(at) = self
+            .sent
+            .iter()
+            .position(|(packet, _)| *packet == answer.pkid)
+        else {
             return;
         };
         let Some((_, filters)) = self.sent.remove(at) else {

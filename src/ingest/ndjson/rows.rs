@@ -43,7 +43,10 @@ impl NdjsonRows {
         }
         if !line.starts_with(b"{") {
             let shown = String::from_utf8_lossy(&line[..line.len().min(200)]);
-            let what = format_args!("{origin}: {} is not a JSON object, the line is dropped", Shown(&shown));
+            let what = format_args!(
+                "{origin}: {} is not a JSON object, the line is dropped",
+                Shown(&shown)
+            );
             self.intake.complain(&what);
             return;
         }

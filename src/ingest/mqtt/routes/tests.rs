@@ -57,7 +57,11 @@ fn read(
     buf.iter()
         .map(|ingested| {
             let sample = ingested.sample;
-            let value = if sample.value.is_nan() { -1.0 } else { sample.value };
+            let value = if sample.value.is_nan() {
+                -1.0
+            } else {
+                sample.value
+            };
             (sample.sensor, value, sample.time)
         })
         .collect()
@@ -101,7 +105,12 @@ fn one_message_may_hold_several_sensors_and_makes_one_row() {
     let got = read(&mut routes, &ctx, "zigbee2mqtt/tank 1", payload);
     assert_eq!(got, [(0, 18.25, NOW), (1, 97.0, NOW), (3, -1.0, NOW)]);
     // A device tells its values in turns: what is not in a payload is not missing.
-    let got = read(&mut routes, &ctx, "zigbee2mqtt/tank 1", br#"{"battery":96}"#);
+    let got = read(
+        &mut routes,
+        &ctx,
+        "zigbee2mqtt/tank 1",
+        br#"{"battery":96}"#,
+    );
     assert_eq!(got, [(1, 96.0, NOW)]);
     assert_eq!(
         routes.filters(),
@@ -136,17 +145,18 @@ fn conditions_tell_devices_on_one_topic_apart() {
             r#"{"model":"Nexus-TH","id":42,"temperature_C":21.3}"#,
             &[(0, 21.3, NOW)][..],
         ),
-        (
-            r#"{"model":"Acurite","id":42,"temperature_C":1.0}"#,
-            &[],
-        ),
+        (r#"{"model":"Acurite","id":42,"temperature_C":1.0}"#, &[]),
         (
             r#"{"model":"Acurite","id":"7","temperature_C":2.5}"#,
             &[(1, 2.5, NOW)],
         ),
         (r#"{"temperature_C":2.5}"#, &[]),
     ] {
-        assert_eq!(read(&mut routes, &ctx, topic, payload.as_bytes()), expected, "{payload}");
+        assert_eq!(
+            read(&mut routes, &ctx, topic, payload.as_bytes()),
+            expected,
+            "{payload}"
+        );
     }
 }
 

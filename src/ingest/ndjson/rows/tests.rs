@@ -59,7 +59,10 @@ fn a_line_becomes_one_row() {
             r#"{"FIT101": NaN, "mode": "offline", "tank": {"level": 1}}"#,
             &[(0, -1.0), (3, -1.0), (1, 1.0)],
         ),
-        (r#"{"sensor": "FIT101", "value": 3.2, "unit": "m3/h"}"#, &[(0, 3.2)]),
+        (
+            r#"{"sensor": "FIT101", "value": 3.2, "unit": "m3/h"}"#,
+            &[(0, 3.2)],
+        ),
         (r#"{"value": true, "sensor": "mode"}"#, &[(3, 1.0)]),
         (r#"{"sensor": "FIT999", "value": 3.2}"#, &[]),
         ("\u{feff}{\"FIT101\": 2}\r", &[(0, 2.0)]),
@@ -85,11 +88,17 @@ fn the_time_of_a_row_is_found() {
     let noon = Timestamp::from_seconds(1_764_072_000);
     for (line, expected) in [
         (r#"{"time": "2025-11-25T12:00:00Z", "a": 1}"#, noon),
-        (r#"{"a": 1, "timestamp": "2025-11-25T13:00:00+01:00"}"#, noon),
+        (
+            r#"{"a": 1, "timestamp": "2025-11-25T13:00:00+01:00"}"#,
+            noon,
+        ),
         (r#"{"ts": 1764072000, "a": 1}"#, noon),
         (r#"{"t": 1764072000000, "a": 1}"#, noon),
         (r#"{"t": "1764072000", "a": 1}"#, noon),
-        (r#"{"a": 1, "time": 1764072000.1}"#, noon.add_nanos(100_000_000)),
+        (
+            r#"{"a": 1, "time": 1764072000.1}"#,
+            noon.add_nanos(100_000_000),
+        ),
         (r#"{"ts": 5, "time": "2025-11-25 12:00:00", "a": 1}"#, noon),
         (r#"{"sensor": "a", "value": 1, "time": 1764072000}"#, noon),
         (r#"{"time": 12, "a": 1}"#, Timestamp::from_seconds(12)),
@@ -110,7 +119,11 @@ fn the_time_of_a_row_is_found() {
 #[test]
 fn a_sensor_with_the_name_of_a_time_is_a_sensor() {
     let (mut rows, ctx) = rows(&["t", "value", "sensor"]);
-    let row = read(&mut rows, &ctx, r#"{"t": 1764072000, "value": 2, "sensor": "3"}"#);
+    let row = read(
+        &mut rows,
+        &ctx,
+        r#"{"t": 1764072000, "value": 2, "sensor": "3"}"#,
+    );
     assert_eq!(values(&row), [(0, 1_764_072_000.0), (1, 2.0), (2, 3.0)]);
     assert_eq!(row[0].sample.time, NOW);
 }
