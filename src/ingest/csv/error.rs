@@ -71,7 +71,7 @@ pub enum CsvError {
     LongLine { place: Place, limit: usize },
     #[error("{place}: a quote is opened and never closed in this line")]
     OpenQuote { place: Place },
-    #[error("{place}: {found} columns, but the header has {expected}")]
+    #[error("{place}: the number of columns is {found}, but {expected} in the header")]
     ColumnCount {
         place: Place,
         expected: usize,

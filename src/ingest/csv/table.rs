@@ -63,6 +63,7 @@ impl Table {
 /// # Errors
 /// The file cannot be read, its header is unusable, it has no row, or (under
 /// [`super::BadValues::Reject`]) one of its rows is unusable: the first such row ends the reading.
+/// When rows may be left out and none is left, the first row's error is returned.
 pub fn read_table(path: &Path, options: CsvOptions) -> Result<Table, CsvError> {
     let mut reader = CsvReader::open(path, options)?;
     let sensors = reader.sensors().to_vec();
@@ -72,11 +73,15 @@ pub fn read_table(path: &Path, options: CsvOptions) -> Result<Table, CsvError> {
         times.push(time);
         values.extend_from_slice(&row);
     }
+    let mut rejected = reader.into_rejected();
+    if times.is_empty() && !rejected.examples.is_empty() {
+        return Err(rejected.examples.swap_remove(0));
+    }
     Ok(Table {
         path: path.to_owned(),
         sensors,
         times,
         values,
-        rejected: reader.into_rejected(),
+        rejected,
     })
 }

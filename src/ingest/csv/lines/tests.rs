@@ -122,12 +122,18 @@ fn headers_that_cannot_work_are_refused_once() {
 #[test]
 fn a_bad_row_is_named_and_costs_no_other() {
     for (row, message) in [
-        ("2,7,3O4", "normal.csv:3: 3 columns, but the header has 2"),
+        (
+            "2,7,3O4",
+            "normal.csv:3: the number of columns is 3, but 2 in the header",
+        ),
         (
             "2,7.3O4",
             "normal.csv:3: column LIT101: \"7.3O4\" is not a number (value treated as missing in `run`; `train` wants it fixed or --skip-bad-values)",
         ),
-        ("2", "normal.csv:3: 1 columns, but the header has 2"),
+        (
+            "2",
+            "normal.csv:3: the number of columns is 1, but 2 in the header",
+        ),
         (
             "noon,1",
             "normal.csv:3: column time: \"noon\" is not a time (use 2026-11-25T14:03:07Z, 2026-11-25 14:03:07 or seconds since 1970)",
