@@ -1,5 +1,8 @@
 //! Samples from standard input, a Unix socket and a growing CSV file.
 
+// Helpers are no tests to clippy, but a failed unwrap in them is a failed test all the same.
+#![allow(clippy::unwrap_used)]
+
 #[path = "sources/harness.rs"]
 mod harness;
 

@@ -63,7 +63,7 @@ pub struct Leaves {
     text: String,
     /// The path to where the parser is.
     path: String,
-    /// The document with its NaN tokens replaced.
+    /// The document with null for its numbers that are not finite.
     repaired: Vec<u8>,
 }
 
@@ -84,8 +84,8 @@ enum EntryValue {
 impl Leaves {
     /// Replaces the leaves by those of `document`, one JSON value.
     ///
-    /// The tokens `NaN`, `Infinity` and `-Infinity` are read as null although JSON has no such
-    /// thing, because Python writes them; one missing value must not cost the whole row.
+    /// `NaN`, `-Infinity`, `nan`, `inf`, `1e999` and the like are read as null although JSON has no
+    /// such thing, because Python and C write them: one missing value must not cost the whole row.
     pub fn parse(&mut self, document: &[u8]) -> Result<(), serde_json::Error> {
         let Err(error) = self.parse_strictly(document) else {
             return Ok(());
@@ -266,36 +266,39 @@ fn check_path<E: serde::de::Error>(path: &str) -> Result<(), E> {
     Ok(())
 }
 
-/// Copies `document` to `out` with `NaN`, `Infinity` and `-Infinity` outside of strings as null.
+/// Copies `document` to `out` with every number outside of strings that is not finite as null.
 /// Says whether there were any.
 fn replace_not_finite(document: &[u8], out: &mut Vec<u8>) -> bool {
-    const TOKENS: [&[u8]; 3] = [b"NaN", b"Infinity", b"-Infinity"];
+    let in_token = |byte: &u8| byte.is_ascii_alphanumeric() || b"+-.".contains(byte);
     out.clear();
-    let (mut found, mut in_string, mut at) = (false, false, 0);
-    while let Some(&byte) = document.get(at) {
-        let rest = &document[at..];
-        if in_string && byte == b'\\' {
-            let escape = &rest[..rest.len().min(2)];
-            out.extend_from_slice(escape);
-            at += escape.len();
-            continue;
+    let (mut found, mut rest) = (false, document);
+    while let Some(&first) = rest.first() {
+        let length = match first {
+            b'"' => string_length(rest),
+            _ => rest.iter().take_while(|byte| in_token(byte)).count().max(1),
+        };
+        let (token, after) = rest.split_at(length);
+        let number = std::str::from_utf8(token).map(str::parse::<f64>);
+        if matches!(number, Ok(Ok(number)) if !number.is_finite()) {
+            out.extend_from_slice(b"null");
+            found = true;
+        } else {
+            out.extend_from_slice(token);
         }
-        if byte == b'"' {
-            in_string = !in_string;
-        }
-        match TOKENS.iter().find(|token| rest.starts_with(token)) {
-            Some(token) if !in_string => {
-                out.extend_from_slice(b"null");
-                at += token.len();
-                found = true;
-            }
-            _ => {
-                out.push(byte);
-                at += 1;
-            }
-        }
+        rest = after;
     }
     found
+}
+
+/// Bytes of the string that `text` starts with, both quotes included.
+fn string_length(text: &[u8]) -> usize {
+    let mut escaped = false;
+    let end = text.iter().skip(1).position(|&byte| {
+        let ends = byte == b'"' && !escaped;
+        escaped = byte == b'\\' && !escaped;
+        ends
+    });
+    end.map_or(text.len(), |end| end + 2)
 }
 
 #[cfg(test)]

@@ -1,5 +1,8 @@
 //! Runs one source and looks at what it puts into the queue.
 
+// Each test crate that includes this file uses a part of it.
+#![allow(dead_code)]
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
@@ -138,5 +141,4 @@ pub async fn within<F: Future>(limit: Duration, future: F) -> F::Output {
 }
 
 /// A time to which the tests' clocks are set: 2025-11-25T12:00:00Z.
-#[allow(dead_code)] // Not every test crate that includes this file sets a clock.
 pub const NOON: Timestamp = Timestamp(1_764_072_000_000_000_000);

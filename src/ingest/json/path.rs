@@ -57,7 +57,7 @@ impl FromStr for JsonPath {
         // True where a key may stand without a bracket: at the start and after a dot.
         let mut wants_key = true;
         while !rest.is_empty() || wants_key {
-            if rest.starts_with('[') && !(wants_key && !canonical.is_empty()) {
+            if rest.starts_with('[') && (!wants_key || canonical.is_empty()) {
                 let (step, after) = bracket(rest).ok_or_else(|| JsonPathError::Bracket {
                     path: path.to_owned(),
                     at: at(rest),

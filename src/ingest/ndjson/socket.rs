@@ -51,7 +51,10 @@ pub(super) async fn serve(
                 ),
                 Err(error) => {
                     warn!(target: LOG_TARGET, "{}: cannot accept a client: {error}", path.display());
-                    time::sleep(AFTER_ERROR).await;
+                    tokio::select! {
+                        () = stopped(&mut stop) => break,
+                        () = time::sleep(AFTER_ERROR) => {}
+                    }
                 }
             },
         }
