@@ -119,7 +119,7 @@ pub fn train(
         .iter()
         .copied()
         .zip(data.values.chunks_exact(sensors.max(1)));
-    let frames = TrainingFrames::gather(sensors, config.align.clone(), rows);
+    let frames = TrainingFrames::gather(sensors, config.align, rows);
     if frames.rows() < FEWEST_ROWS {
         return Err(TrainError::TooFewRows {
             rows: frames.rows(),
@@ -145,16 +145,21 @@ pub fn train(
     let x = imputed(&frames, &standardiser);
 
     let fitted = match &trainer {
-        Some(trainer) => Some(autoencoder::fit(
-            &frames,
-            &x,
-            config.window,
-            embargo,
-            &config.autoencoder,
-            trainer,
-            scratch,
-            progress,
-        )?),
+        Some(trainer) => {
+            let rows = autoencoder::Rows {
+                frames: &frames,
+                x: &x,
+                window: config.window,
+                embargo,
+            };
+            Some(autoencoder::fit(
+                &rows,
+                &config.autoencoder,
+                trainer,
+                scratch,
+                progress,
+            )?)
+        }
         None => None,
     };
 

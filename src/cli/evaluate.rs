@@ -142,10 +142,10 @@ impl Judged {
     }
 
     fn close(&mut self, end_row: usize) {
-        if std::mem::take(&mut self.open) {
-            if let Some(span) = self.spans.last_mut() {
-                span.end_row = end_row.max(span.raised_row + 1);
-            }
+        if std::mem::take(&mut self.open)
+            && let Some(span) = self.spans.last_mut()
+        {
+            span.end_row = end_row.max(span.raised_row + 1);
         }
     }
 }

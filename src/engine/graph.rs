@@ -247,10 +247,10 @@ mod tests {
         let x = [0.3, -0.7, 2.0, 1.0];
         let mut expected = [0.0; 4];
         graph.expect(&x, &mut expected);
-        for i in 0..4 {
-            let by_layer: f32 =
-                linear.bias[i] + (0..4).map(|j| linear.weight[i * 4 + j] * x[j]).sum::<f32>();
-            assert!((by_layer - expected[i]).abs() < 1e-5);
+        for (i, expected) in expected.iter().enumerate() {
+            let products = (0..4).map(|j| linear.weight[i * 4 + j] * x[j]);
+            let by_layer = linear.bias[i] + products.sum::<f32>();
+            assert!((by_layer - expected).abs() < 1e-5);
         }
     }
 

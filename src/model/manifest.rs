@@ -3,9 +3,6 @@
 
 mod check;
 mod text;
-mod threshold;
-
-pub use threshold::Thresholds;
 
 use serde::{Deserialize, Serialize};
 

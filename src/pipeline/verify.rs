@@ -54,7 +54,7 @@ pub fn verify(engine: &mut dyn Engine, model: &ModelFile) -> Result<Agreement, E
     };
     let per_window = model.manifest.window * model.manifest.sensors.len();
     let sensors = model.manifest.sensors.len();
-    for g in 0..golden.count {
+    for (g, (score, golden_score)) in score.iter().zip(&golden.score).enumerate() {
         let before = agreement.largest();
         let window = g * per_window..(g + 1) * per_window;
         let row = g * sensors..(g + 1) * sensors;
@@ -65,7 +65,7 @@ pub fn verify(engine: &mut dyn Engine, model: &ModelFile) -> Result<Agreement, E
         agreement.reconstruction = agreement.reconstruction.max(off);
         let off = largest(&outputs.neighbour[row.clone()], &golden.neighbour[row]);
         agreement.neighbour = agreement.neighbour.max(off);
-        let off = (score[g] - golden.score[g]).abs() / golden.score[g].abs().max(1.0);
+        let off = (score - golden_score).abs() / golden_score.abs().max(1.0);
         agreement.score = agreement
             .score
             .max(if off.is_nan() { f32::INFINITY } else { off });

@@ -24,7 +24,7 @@ pub enum Excess {
 }
 
 /// Thresholds θ_A and θ_B for one budget.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq, serde::Serialize)]
 pub struct Thresholds {
     pub a: f64,
     pub b: f64,

@@ -52,20 +52,34 @@ pub struct Fitted {
     pub residual: Vec<f32>,
 }
 
-/// Fits the folds and the final autoencoder on `x` `[N,F]` (imputed: finite everywhere).
+/// What is learnt from.
+pub struct Rows<'a> {
+    pub frames: &'a TrainingFrames,
+    /// `[N,F]` the frames with stale values filled in: finite everywhere
+    pub x: &'a [f32],
+    /// T
+    pub window: usize,
+    /// Rows left out around the judged rows of each fold.
+    pub embargo: usize,
+}
+
+/// Fits the folds and the final autoencoder.
 ///
 /// # Errors
 /// The worker is missing or fails, the rows leave no whole window, or `scratch` cannot be written.
 pub fn fit(
-    frames: &TrainingFrames,
-    x: &[f32],
-    window: usize,
-    embargo: usize,
+    rows: &Rows<'_>,
     config: &AutoencoderConfig,
     trainer: &Trainer,
     scratch: &Path,
     progress: &mut dyn FnMut(TrainProgress),
 ) -> Result<Fitted, TrainError> {
+    let Rows {
+        frames,
+        x,
+        window,
+        embargo,
+    } = *rows;
     let sensors = frames.sensors;
     let init = GraphLstm {
         neighbour: None,

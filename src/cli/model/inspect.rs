@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::frame::format_span;
 use crate::model::manifest::{Edge, HeadKind};
 use crate::model::{ModelFile, Network};
+use crate::score::threshold::Thresholds;
 
 /// Characters a line at most.
 const WIDTH: usize = 80;
@@ -54,7 +55,7 @@ fn as_json(file: &ModelFile) -> serde_json::Value {
         "path": file.path,
         "digest": file.digest,
         "network": network,
-        "thresholds": manifest.charts.thresholds(manifest.max_false_alarms_per_week),
+        "thresholds": Thresholds::for_budget(&manifest.charts, manifest.max_false_alarms_per_week),
         "golden": { "count": file.golden.count, "torch": file.golden.torch.is_some() },
         "manifest": manifest,
     })
@@ -79,9 +80,7 @@ fn for_people(file: &ModelFile) -> String {
         entry("network", &network_text(file)),
         entry("heads", &heads_text(&manifest.heads)),
     ];
-    let thresholds = manifest
-        .charts
-        .thresholds(manifest.max_false_alarms_per_week);
+    let thresholds = Thresholds::for_budget(&manifest.charts, manifest.max_false_alarms_per_week);
     lines.push(entry(
         "threshold",
         &format!(
