@@ -84,6 +84,11 @@ impl AlarmMachine {
         self.config.thresholds
     }
 
+    /// The off delay.
+    pub fn clear_after_nanos(&self) -> i64 {
+        self.config.clear_after_nanos
+    }
+
     /// Takes over the open alarm and flood control of `earlier`; of each sensor only when the
     /// sensors are the same ones.
     pub fn continue_from(&mut self, earlier: AlarmMachine, same_sensors: bool) {
