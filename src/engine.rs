@@ -67,7 +67,7 @@ pub struct WindowOutputs {
 pub enum EngineError {
     #[error(
         "the torch worker {path} cannot be started: {source}; install it with the anomalyd-torch \
-         package or scripts/libtorch.sh, or use `engine = \"native\"`"
+         package or scripts/libtorch.sh"
     )]
     WorkerMissing {
         path: PathBuf,
