@@ -34,7 +34,7 @@ pub struct TrainArgs {
         default_value = "reconstruction,neighbour,raw"
     )]
     heads: Vec<Head>,
-    /// Which sensors may explain each other (docs/model-format.md)
+    /// Which sensors may explain each other (docs/detection.md)
     #[arg(long, value_name = "TOML")]
     graph: Option<PathBuf>,
     /// The promise: at most this many false alarms a week
