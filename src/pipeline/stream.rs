@@ -27,8 +27,6 @@ pub struct Stream {
     silent_now: Vec<SilentSensor>,
     frame: Frame,
     align: AlignConfig,
-    /// Sensors that are held for another number of periods than the rest.
-    held: Vec<(usize, u32)>,
 }
 
 impl Stream {
@@ -58,7 +56,6 @@ impl Stream {
             silent_now: Vec::with_capacity(sensors),
             frame: Frame::new(sensors),
             align,
-            held: Vec::new(),
             pipeline,
         }
     }
@@ -100,7 +97,6 @@ impl Stream {
     /// something changes.
     pub fn set_hold(&mut self, sensor: usize, periods: u32) {
         self.aligner.set_hold(sensor, periods);
-        self.held.push((sensor, periods));
     }
 
     /// Takes over what `earlier` has learnt and which alarms are open (a reload). Of another
@@ -110,13 +106,6 @@ impl Stream {
         if same_model && self.align == earlier.align {
             self.aligner = earlier.aligner;
             self.frame = earlier.frame;
-            // The holds that are in force are those of the new configuration.
-            for (sensor, _) in earlier.held {
-                self.aligner.set_hold(sensor, self.align.hold);
-            }
-            for &(sensor, periods) in &self.held {
-                self.aligner.set_hold(sensor, periods);
-            }
         }
         if let (Some(mine), Some(theirs), true) = (&mut self.silent, earlier.silent, same_model) {
             *mine = theirs;
@@ -166,66 +155,5 @@ impl Stream {
         if let Some(event) = watch.step(time, &self.silent_now) {
             listener(Happening::Alarm(&event));
         }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::engine::native::NativeEngine;
-    use crate::frame::Freshness;
-    use crate::model::golden::Golden;
-    use crate::model::{GraphLstm, ModelFile, Network, manifest};
-    use crate::pipeline::PipelineConfig;
-
-    /// Two sensors, one frame a second.
-    fn stream() -> Stream {
-        let network = GraphLstm {
-            sensors: 2,
-            window: 10,
-            autoencoder: None,
-            neighbour: None,
-        };
-        let engine = NativeEngine::new(&network).unwrap();
-        let model = ModelFile {
-            path: "model.pt".into(),
-            network: Network::GraphLstm(network),
-            manifest: manifest::example(),
-            golden: Golden::default(),
-            digest: "same".to_owned(),
-        };
-        let pipeline = Pipeline::new(&model, Box::new(engine), &PipelineConfig::default());
-        Stream::new(pipeline, AlignConfig::new(1_000_000_000), false)
-    }
-
-    /// What the second sensor is in each frame of `seconds`, in which only the first reports.
-    fn second_sensor(stream: &mut Stream, seconds: std::ops::Range<i64>) -> Vec<Freshness> {
-        let mut seen = Vec::new();
-        for second in seconds {
-            let time = Timestamp::from_seconds(second);
-            stream.push_row(time, &[1.0, f64::NAN], &mut |happening| {
-                if let Happening::Frame(frame, _) = happening {
-                    seen.push(frame.freshness[1]);
-                }
-            });
-        }
-        seen
-    }
-
-    #[test]
-    fn a_reload_keeps_the_frames_and_takes_the_new_holds() {
-        let mut long = stream();
-        long.set_hold(1, 60);
-        long.push_row(Timestamp::EPOCH, &[1.0, 2.0], &mut |_| {});
-        assert_eq!(second_sensor(&mut long, 1..6), [Freshness::Held; 5]);
-
-        let mut plain = stream();
-        plain.continue_from(long);
-        assert_eq!(second_sensor(&mut plain, 6..8), [Freshness::Stale; 2]);
-
-        let mut long = stream();
-        long.set_hold(1, 60);
-        long.continue_from(plain);
-        assert_eq!(second_sensor(&mut long, 8..10), [Freshness::Held; 2]);
     }
 }
