@@ -225,7 +225,8 @@ mod tests {
     #[test]
     fn one_fault_is_one_alarm() {
         let mut scores = vec![0.2; 5];
-        scores.extend([1.5, 0.9, 3.0, 0.5, 2.0]);
+        // The alarm's own notice raises the bar fourfold.
+        scores.extend([1.5, 4.0 * 0.9, 4.0 * 3.0, 4.0 * 0.5, 4.0 * 2.0]);
         scores.extend([0.1; 30]);
         let seen = transitions(&scores, 60);
         assert_eq!(seen, [(5, Transition::Raised), (20, Transition::Cleared)]);
@@ -250,7 +251,7 @@ mod tests {
     fn the_id_is_stable_until_the_alarm_clears_and_new_for_the_next() {
         let (mut machine, scorer) = machine(7.0);
         let mut ids = Vec::new();
-        for (row, score) in [2.0, 0.0, 0.0, 0.0, 2.0].iter().enumerate() {
+        for (row, score) in [2.0, 0.0, 0.0, 0.0, 8.0].iter().enumerate() {
             let time = Timestamp::from_seconds(row as i64 * 600);
             if let Some((_, open)) = machine.step(time, at(*score), &scorer).change {
                 ids.push(open.id);
