@@ -23,8 +23,8 @@ as_root() {
     fi
 }
 
-# openblas is named because libtorch's own dependency is satisfied by the reference BLAS, which trains
-# several times slower; the serial build because a process has a core to itself.
+# openblas is named because libtorch's own dependency is satisfied by the reference BLAS, with which
+# training takes a third longer; the serial build because a process has a core to itself.
 packages="libtorch-dev libopenblas0-serial"
 
 if [ "$libtorch_system" = yes ]; then
@@ -36,7 +36,8 @@ if [ "$libtorch_system" = yes ]; then
         # shellcheck disable=SC2086
         as_root apt-get install -y --no-install-recommends $packages
     fi
-elif [ -e "$libtorch_root/usr/lib/$libtorch_triplet/libtorch_cpu.so" ]; then
+elif [ -e "$libtorch_root/usr/lib/$libtorch_triplet/libtorch_cpu.so" ] &&
+    [ -e "$libtorch_root/usr/lib/$libtorch_triplet/openblas-serial" ]; then
     say "already unpacked in $libtorch_root"
 else
     if ! command -v mmdebstrap >/dev/null; then
@@ -51,6 +52,7 @@ else
         --include="$(echo "$packages" | tr ' ' ',')" trixie "$part" \
         || fail "unpacking failed (see above); the usual cause is no network or too little room in $libtorch_cache"
     as_root chown -R "$(id -u):$(id -g)" "$part"
+    rm -rf "$libtorch_root"
     # Renamed last: an interrupted run leaves no folder that looks complete.
     mv "$part" "$libtorch_root"
 fi

@@ -3,6 +3,9 @@
 //! The worker is found through `ANOMALYD_TORCH` or as `scripts/build-torch.sh` leaves it; without
 //! one these tests say so and pass, unless `ANOMALYD_TORCH` names what is not there.
 
+// The allowance for tests in clippy.toml does not reach the helpers of an integration test.
+#![allow(clippy::unwrap_used)]
+
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};

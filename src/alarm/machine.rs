@@ -280,7 +280,7 @@ mod tests {
             }
             let weeks = (scores.len() as i64 * step) as f64 / (7.0 * 86_400.0);
             let largest = scores.iter().copied().fold(0.8, f64::max);
-            let bound = budget * weeks + 1.0 + (largest / CLEAR_SHARE).log2();
+            let bound = budget * weeks + 1.0 + (largest / CLEAR_SHARE).log(4.0);
             prop_assert!(f64::from(notices) <= bound + 1e-6, "{notices} > {bound}");
         }
 

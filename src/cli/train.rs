@@ -52,7 +52,8 @@ pub struct TrainArgs {
     /// Stacked LSTM layers of encoder and decoder each
     #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
     layers: u8,
-    /// Updates of the weights a fit; there are four fits (three folds, and the final one)
+    /// Updates of the weights a fit; there are four fits (three folds, and the final one); default:
+    /// 1000 to 4000, as the number of rows calls for
     #[arg(long)]
     steps: Option<u32>,
     /// Where all randomness comes from
@@ -175,9 +176,7 @@ fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
         autoencoder: AutoencoderConfig {
             hidden: usize::from(args.hidden),
             layers: usize::from(args.layers),
-            steps: args
-                .steps
-                .map_or(defaults.steps, |steps| steps.max(1) as usize),
+            steps: args.steps.map(|steps| steps.max(1) as usize),
             seed: args.seed,
             ..defaults
         },

@@ -2,7 +2,6 @@
 
 use std::io;
 use std::os::fd::AsFd;
-use std::process;
 use std::thread;
 
 use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
@@ -21,7 +20,10 @@ pub fn end_with_parent() -> Result<(), String> {
                 // No event is asked for: hang-up and error are always reported.
                 let mut pipe = [PollFd::new(stdin.as_fd(), PollFlags::empty())];
                 if poll(&mut pipe, PollTimeout::NONE).is_ok() {
-                    process::exit(0);
+                    // SAFETY: ends the process whatever its other threads do. Not exit(3): that
+                    // runs libtorch's destructors for a second, and beside a main thread that
+                    // still computes.
+                    unsafe { nix::libc::_exit(0) };
                 }
             }
         })
