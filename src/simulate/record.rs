@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::faults::FaultKind;
-use super::{FaultEvent, SENSORS};
+use super::{FaultEvent, SENSORS, SensorKind};
 use crate::frame::Timestamp;
 
 /// How a frame becomes a line of text.
@@ -31,6 +31,20 @@ pub fn header() -> String {
     }
     line.push('\n');
     line
+}
+
+/// The file that `anomalyd train --units` reads: `sensor,unit`. A state has no unit: "seen 1" says
+/// it all.
+pub fn units() -> String {
+    let mut text = "sensor,unit\n".to_owned();
+    for sensor in SENSORS {
+        let unit = match sensor.kind {
+            SensorKind::Measure => sensor.unit,
+            SensorKind::Drive | SensorKind::Valve => "",
+        };
+        text.push_str(&format!("{},{unit}\n", sensor.name));
+    }
+    text
 }
 
 /// Appends the frame at `time` with `values` (`[51]`, in the order of [`SENSORS`]) to `line`.
@@ -92,7 +106,15 @@ pub struct Draft {
 
 impl Draft {
     /// Begins the file that will be `path`, beside it as `path.partial`.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or `path` is there and no file (a device, which the rename at
+    /// the end would take away from the whole system).
     pub fn create(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let reason = "exists and is not a file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);
