@@ -94,7 +94,15 @@ impl AlarmEvent {
             (AlarmKind::Silent, Transition::Cleared) => {
                 return format!("alarm {id} cleared after {span}: all sensors report again");
             }
-            (AlarmKind::Silent, _) => format!("alarm {id} raised: no values from sensors, {clock}"),
+            (AlarmKind::Silent, Transition::Raised) => {
+                format!("alarm {id} raised: {}, {clock}", self.silent_count())
+            }
+            (AlarmKind::Silent, Transition::Updated) => {
+                format!(
+                    "alarm {id} stands for {span}: {} by now, {clock}",
+                    self.silent_count()
+                )
+            }
         };
         let width = self
             .sensors
@@ -114,6 +122,13 @@ impl AlarmEvent {
             text.push_str(&format!("\n  and {} more", self.sensors.len() - most));
         }
         text
+    }
+
+    fn silent_count(&self) -> String {
+        match self.sensors.len() {
+            1 => "no values from 1 sensor".to_owned(),
+            count => format!("no values from {count} sensors"),
+        }
     }
 }
 

@@ -28,9 +28,8 @@ impl ModelFile {
         let refuse = |reason| refused(path, reason);
         if !archive.contains(MANIFEST_ENTRY) {
             return Err(refuse(format!(
-                "it is a bare TorchScript module without {MANIFEST_ENTRY}; make a model of it with \
-                 `anomalyd model wrap {} --data normal.csv`",
-                path.display()
+                "it is a bare TorchScript module without {MANIFEST_ENTRY}, which PyTorch drops when \
+                 it saves a model again; take the file as `anomalyd train` wrote it"
             )));
         }
         if !archive.contains(DIGEST_ENTRY) {
