@@ -13,7 +13,7 @@ fn table(documentation: &str, head: &str) -> Vec<Vec<String>> {
         .lines()
         .filter_map(|line| line.strip_prefix("//! "))
         .skip_while(|line| !line.starts_with(head));
-    assert!(lines.next().is_some(), "the table is in src/lib.rs");
+    assert!(lines.next().is_some(), "src/lib.rs has no table {head}");
     lines
         .skip(1)
         .take_while(|line| line.starts_with('|'))
