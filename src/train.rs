@@ -22,7 +22,7 @@ use crate::engine::torch::trainer::Trainer;
 use crate::frame::Timestamp;
 use crate::frame::align::AlignConfig;
 use crate::model::manifest::{self, HeadKind, Training};
-use crate::model::{GraphLstm, Manifest, ModelError, ModelFile, Network};
+use crate::model::{GraphLstm, MAX_DIMENSION, Manifest, ModelError, ModelFile, Network};
 use crate::pipeline::CLEAR_AFTER_NANOS;
 use crate::score::calibrate::{Calibration, OutOfSample, calibrate};
 use crate::window::Standardiser;
@@ -88,10 +88,17 @@ pub enum TrainError {
     )]
     TooFewRows { rows: usize },
     #[error(
-        "no stretch of the data without a gap is longer than a window of {window} rows: give \
-         --period, or data with fewer gaps"
+        "there are no {window} rows in a row without a gap: give data with fewer gaps, or the \
+         rows' own distance as --period"
     )]
     NoWindows { window: usize },
+    #[error("{found} sensors are too many for one model: leave columns out, {limit} is the most")]
+    TooManySensors { found: usize, limit: usize },
+    #[error(
+        "column {sensor}: its values are too large to learn from, their mean or spread is no \
+         number any more; mend the rows, or leave the column out"
+    )]
+    TooLarge { sensor: String },
     #[error(transparent)]
     Topology(#[from] TopologyError),
     #[error(transparent)]
@@ -114,6 +121,12 @@ pub fn train(
     progress: &mut dyn FnMut(TrainProgress),
 ) -> Result<Trained, TrainError> {
     let sensors = data.sensors.len();
+    if sensors > MAX_DIMENSION {
+        return Err(TrainError::TooManySensors {
+            found: sensors,
+            limit: MAX_DIMENSION,
+        });
+    }
     let rows = data
         .times
         .iter()
@@ -123,6 +136,12 @@ pub fn train(
     if frames.rows() < FEWEST_ROWS {
         return Err(TrainError::TooFewRows {
             rows: frames.rows(),
+        });
+    }
+    let overflows = |(mean, deviation): &(f64, f64)| !(mean + deviation).is_finite();
+    if let Some(i) = frames.scale.iter().position(overflows) {
+        return Err(TrainError::TooLarge {
+            sensor: data.sensors[i].clone(),
         });
     }
     let allowed = config

@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+use super::failure::Usage;
+use super::print::tell;
 use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
-use crate::simulate::faults::{self, Fault};
+use crate::simulate::faults::{self, Fault, FaultError};
 use crate::simulate::record::{self, Draft, LineFormat};
 use crate::simulate::{COUNT, Plant};
 
@@ -21,12 +23,16 @@ const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 const LONGEST_PERIOD: Duration = Duration::from_secs(3_600);
 const FASTEST_RATE: f64 = 1e6;
 
-/// Simulate a water-treatment plant with 51 sensors, with faults if wanted
-///
-/// With --out, writes a CSV recording, its labels and its events. Without, writes one JSON object a
-/// frame to standard output. Equal arguments give equal recordings; each seed is another day of the
-/// same plant.
+const AFTER_HELP: &str = "\
+The plant is a water treatment with 51 sensors (docs/simulator.md). With --out
+it writes a CSV recording, its labels and its events, otherwise one JSON object
+a frame to standard output. Equal arguments give equal recordings; each seed is
+another day of the same plant. Examples:
+  anomalyd simulate --seed 7 --duration 6h --random-faults 5 --out plant.csv
+  anomalyd simulate --seed 7 --rate 100 | anomalyd run --config anomalyd.toml";
+
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct SimulateArgs {
     /// Which day of the plant
     #[arg(long, default_value_t = 1)]
@@ -80,7 +86,11 @@ fn parse_start(text: &str) -> Result<Timestamp, String> {
 
 /// Runs the command. A summary goes to standard error.
 pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
-    let job = Job::new(&args)?;
+    // What is not wrong in the faults' file is wrong in the options.
+    let job = Job::new(&args).map_err(|error| match error.is::<FaultError>() {
+        true => error,
+        false => Usage(error.to_string()).into(),
+    })?;
     match &args.out {
         Some(out) => {
             let default = |suffix| out.with_extension(suffix);
@@ -93,10 +103,14 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
             )
         }
         None => {
+            // What cannot be written in the end is told now, not then.
+            for path in [&args.labels, &args.events].into_iter().flatten() {
+                create(path)?;
+            }
             let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
             let rows = job.stream(out, args.labels.as_deref(), args.events.as_deref())?;
             let files = [args.labels.as_deref(), args.events.as_deref()];
-            eprintln!("{}", job.summary(rows, files.into_iter().flatten()));
+            tell(job.summary(rows, files.into_iter().flatten()));
             Ok(())
         }
     }
@@ -211,7 +225,7 @@ impl Job {
         for (draft, path) in side_files {
             draft.finish().with_context(|| unwritable(path))?;
         }
-        eprintln!("{}", self.summary(rows, [out, labels, events]));
+        tell(self.summary(rows, [out, labels, events]));
         self.warn_of_unnoticed(&plant);
         Ok(())
     }
@@ -331,11 +345,11 @@ impl Job {
 
     fn warn_of_unnoticed(&self, plant: &Plant) {
         for fault in plant.unnoticed() {
-            eprintln!(
+            tell(format_args!(
                 "the actuator fault of {} at {} is not labelled: nothing called for it, so it made no difference; move it or make it longer",
                 fault.sensor_names(),
                 humantime::format_duration(fault.start)
-            );
+            ));
         }
     }
 }

@@ -1,24 +1,38 @@
 //! `anomalyd train`: from a recording of normal operation to a model file.
 
+mod guard;
+mod summary;
+
 use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::Args;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
 
+use super::failure::Unwritable;
 use super::lively_stderr;
+use super::print::{few, print, tell};
+use super::recording::{Unfit, seconds_text};
+use crate::engine::EngineError;
 use crate::engine::torch::TorchConfig;
+use crate::engine::torch::trainer::Trainer;
 use crate::frame::align::AlignConfig;
-use crate::frame::format_span;
-use crate::ingest::csv::{BadValues, CsvOptions, Table, read_table};
+use crate::ingest::csv::{BadValues, CsvError, CsvOptions, Table, read_table};
 use crate::model::ModelFile;
 use crate::model::manifest::HeadKind;
-use crate::score::threshold::Thresholds;
 use crate::train::{
-    AutoencoderConfig, NormalData, Topology, TrainConfig, TrainProgress, Trained, train,
+    AutoencoderConfig, NormalData, Topology, TrainConfig, TrainError, TrainProgress, Trained, train,
 };
 
+const AFTER_HELP: &str = "\
+The recording must show normal operation only: what it holds is what will not
+alarm. A day is little, a week is good. Without libtorch:
+  anomalyd train --data normal.csv --heads neighbour,raw --out plant.pt
+With everything, and at most one false alarm a week:
+  anomalyd train --data normal.csv --max-false-alarms-per-week 1 --out plant.pt";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct TrainArgs {
     /// Recording of normal operation: CSV, a time column and one column a sensor
     #[arg(long, value_name = "CSV")]
@@ -26,56 +40,86 @@ pub struct TrainArgs {
     /// Where to write the model
     #[arg(long, value_name = "FILE")]
     out: PathBuf,
-    /// What judges: `reconstruction` (an LSTM autoencoder, needs libtorch to train), `neighbour`
-    /// (the sensor graph) and `raw`
+    /// What judges: reconstruction (an LSTM autoencoder, which libtorch trains), neighbour (the
+    /// sensor graph), raw (each sensor by itself)
     #[arg(
         long,
         value_delimiter = ',',
         default_value = "reconstruction,neighbour,raw"
     )]
     heads: Vec<Head>,
-    /// Which sensors may explain each other (docs/detection.md)
+    /// Which sensors may explain each other, a file of edges and groups (docs/cli.md)
     #[arg(long, value_name = "TOML")]
     graph: Option<PathBuf>,
     /// The promise: at most this many false alarms a week
-    #[arg(long, value_name = "N", default_value = "7", value_parser = super::positive)]
+    #[arg(long, value_name = "N", default_value = "7", value_parser = super::budget)]
     max_false_alarms_per_week: f64,
-    /// Sampling period; default: the median step of the recording
-    #[arg(long, value_parser = humantime::parse_duration)]
-    period: Option<std::time::Duration>,
-    /// Window length T of the autoencoder, in samples
-    #[arg(long, default_value_t = 10, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    window: u16,
-    /// Hidden width H of the autoencoder
-    #[arg(long, default_value_t = 64, value_parser = clap::value_parser!(u16).range(1..=1024))]
-    hidden: u16,
-    /// Stacked LSTM layers of encoder and decoder each
-    #[arg(long, default_value_t = 1, value_parser = clap::value_parser!(u8).range(1..=2))]
-    layers: u8,
-    /// Updates of the weights a fit; there are four fits (three folds, and the final one); default:
-    /// 1000 to 4000, as the number of rows calls for
-    #[arg(long)]
-    steps: Option<u32>,
-    /// Where all randomness comes from
-    #[arg(long, default_value_t = 1)]
-    seed: u64,
-    /// Name of the plant or line; default: the name of the recording
-    #[arg(long)]
+    /// Name of the plant or line [default: that of the recording]
+    #[arg(long, value_parser = super::not_empty)]
     name: Option<String>,
     /// Version of the model, free text
-    #[arg(long, default_value = "1")]
+    #[arg(long, value_name = "TEXT", default_value = "1", value_parser = super::not_empty)]
     model_version: String,
+
+    /// Sampling period, such as 5s [default: the median step of the recording]
+    #[arg(long, value_parser = super::period, help_heading = "How the recording is read")]
+    period: Option<std::time::Duration>,
     /// Units of the sensors, CSV with columns sensor,unit
-    #[arg(long, value_name = "CSV")]
+    #[arg(long, value_name = "CSV", help_heading = "How the recording is read")]
     units: Option<PathBuf>,
     /// Zone of times without an offset
-    #[arg(long, default_value = "UTC", value_parser = super::time_zone)]
+    #[arg(
+        long,
+        default_value = "UTC",
+        value_parser = super::time_zone,
+        help_heading = "How the recording is read"
+    )]
     zone: jiff::tz::TimeZone,
-    /// Treat values that are not numbers as missing, instead of refusing the recording
-    #[arg(long)]
+    /// Take values that are not numbers as missing, instead of refusing the recording
+    #[arg(long, help_heading = "How the recording is read")]
     skip_bad_values: bool,
-    /// The torch worker; default: found beside this program or in PATH
-    #[arg(long, value_name = "PROGRAM")]
+
+    /// Window length T, in samples
+    #[arg(
+        long,
+        value_name = "T",
+        default_value_t = 10,
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "The autoencoder"
+    )]
+    window: u16,
+    /// Hidden width H
+    #[arg(
+        long,
+        value_name = "H",
+        default_value_t = 64,
+        value_parser = clap::value_parser!(u16).range(1..=1024),
+        help_heading = "The autoencoder"
+    )]
+    hidden: u16,
+    /// Stacked LSTM layers, of encoder and decoder each
+    #[arg(
+        long,
+        value_name = "N",
+        default_value_t = 1,
+        value_parser = clap::value_parser!(u8).range(1..=2),
+        help_heading = "The autoencoder"
+    )]
+    layers: u8,
+    /// Updates of the weights a fit; there are four fits, three folds and the final one [default:
+    /// 1000 to 4000, as the number of rows calls for]
+    #[arg(
+        long,
+        value_name = "N",
+        value_parser = clap::value_parser!(u32).range(1..),
+        help_heading = "The autoencoder"
+    )]
+    steps: Option<u32>,
+    /// Where all randomness comes from
+    #[arg(long, default_value_t = 1, help_heading = "The autoencoder")]
+    seed: u64,
+    /// The torch worker [default: beside this program, or on PATH]
+    #[arg(long, value_name = "PROGRAM", help_heading = "The autoencoder")]
     torch_worker: Option<PathBuf>,
 }
 
@@ -91,24 +135,16 @@ enum Head {
 /// # Errors
 /// The recording is unusable, libtorch is wanted and missing, or the model cannot be written.
 pub fn run(args: TrainArgs) -> anyhow::Result<()> {
-    let bad = if args.skip_bad_values {
-        BadValues::Missing
-    } else {
-        BadValues::Reject
-    };
-    let options = CsvOptions {
-        zone: args.zone.clone(),
-        bad,
-    };
-    let table = read_table(&args.data, options).map_err(|error| match error.is_row() {
-        // What a person can do about a bad row is different for `train` than for `replay`.
-        true => anyhow::Error::new(error)
-            .context("training data must be sound: mend the row, or give --skip-bad-values"),
-        false => anyhow::Error::new(error),
-    })?;
-    for line in table.rejected.lines() {
-        eprintln!("warning: {line}");
+    // All that can fail early does, not after minutes of training.
+    let inputs = [Some(&args.data), args.graph.as_ref(), args.units.as_ref()];
+    guard::writable(
+        &args.out,
+        inputs.into_iter().flatten().map(PathBuf::as_path),
+    )?;
+    if args.heads.contains(&Head::Reconstruction) {
+        Trainer::find(args.torch_worker.as_deref()).map_err(how_to_do_without)?;
     }
+    let table = without_empty_columns(read(&args)?)?;
     let units = super::recording::units(args.units.as_deref(), &table.sensors)?;
     let config = config(&args, &table)?;
     let data = NormalData {
@@ -117,34 +153,132 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
         times: &table.times,
         values: &table.values,
     };
-    eprintln!(
-        "learning from {}: {} rows, {} sensors, {} period",
+    tell(format_args!(
+        "learning from {}: {} rows, {}, one frame each {}",
         args.data.display(),
         table.rows(),
-        table.sensors.len(),
-        humantime::format_duration(std::time::Duration::from_nanos(
-            config.align.period_nanos.unsigned_abs()
-        )),
-    );
+        super::counted(table.sensors.len(), "sensor"),
+        seconds_text(config.align.period_nanos as f64 / 1e9),
+    ));
     let scratch = Scratch::new()?;
     let bar = progress_bar();
     let trained = train(data, &config, &scratch.0, &mut |at| show(&bar, at));
     bar.finish_and_clear();
-    let trained = trained.with_context(|| args.data.display().to_string())?;
-    trained.model.save(&args.out)?;
-    // Read back what was written: a model is only done when it loads.
-    let model = ModelFile::load(&args.out)?;
-    summarise(&args, &model, &trained);
-    Ok(())
+    let trained = trained.map_err(|error| in_context(error, &args))?;
+    let model = save(&trained, &args)?;
+    print(summary::text(&args.out, &model, &trained))
+}
+
+fn read(args: &TrainArgs) -> anyhow::Result<Table> {
+    let options = CsvOptions {
+        zone: args.zone.clone(),
+        bad: match args.skip_bad_values {
+            true => BadValues::Missing,
+            false => BadValues::Reject,
+        },
+    };
+    let table = read_table(&args.data, options).map_err(|error| {
+        // What a person can do about a bad row is different for `train` than for `replay`; a bad
+        // value says so itself, and no option helps with a bad header.
+        let mendable = error.is_row() && !matches!(error, CsvError::BadValue { .. });
+        match mendable && error.place().is_some_and(|place| place.line > 1) {
+            true => anyhow::Error::new(error)
+                .context("training data must be sound: mend the row, or give --skip-bad-values"),
+            false => anyhow::Error::new(error),
+        }
+    })?;
+    for line in table.rejected.lines() {
+        tell(format_args!("warning: {line}"));
+    }
+    Ok(table)
+}
+
+/// Leaves out the sensors that never have a value: there is nothing to learn about them, and their
+/// first value ever would be an alarm.
+fn without_empty_columns(table: Table) -> anyhow::Result<Table> {
+    let width = table.sensors.len();
+    let mut seen = vec![false; width];
+    for row in table.values.chunks_exact(width.max(1)) {
+        for (seen, value) in seen.iter_mut().zip(row) {
+            *seen |= !value.is_nan();
+        }
+    }
+    let empty: Vec<String> = names(&table, |i| !seen[i]);
+    if empty.is_empty() {
+        return Ok(table);
+    }
+    if empty.len() == width {
+        return Err(Unfit::Untrainable {
+            path: table.path,
+            reason: "not one value in the whole recording".to_owned(),
+        }
+        .into());
+    }
+    tell(format_args!(
+        "warning: {}: left out, for they have no value in the whole recording: {}",
+        table.path.display(),
+        few(&empty)
+    ));
+    let kept = table.values.iter().zip(seen.iter().cycle());
+    let values = kept.filter(|(_, seen)| **seen).map(|(value, _)| *value);
+    Ok(Table {
+        values: values.collect(),
+        sensors: names(&table, |i| seen[i]),
+        ..table
+    })
+}
+
+fn names(table: &Table, wanted: impl Fn(usize) -> bool) -> Vec<String> {
+    let names = table.sensors.iter().enumerate();
+    names
+        .filter(|(i, _)| wanted(*i))
+        .map(|(_, name)| name.clone())
+        .collect()
+}
+
+fn how_to_do_without(error: EngineError) -> anyhow::Error {
+    anyhow::anyhow!(
+        "libtorch trains the head reconstruction: {error}, or train without that head: --heads \
+         neighbour,raw"
+    )
+}
+
+/// Names the recording where it is to blame.
+fn in_context(error: TrainError, args: &TrainArgs) -> anyhow::Error {
+    let of_data = matches!(
+        error,
+        TrainError::TooFewRows { .. }
+            | TrainError::NoWindows { .. }
+            | TrainError::TooManySensors { .. }
+            | TrainError::TooLarge { .. }
+    );
+    match of_data {
+        true => anyhow::Error::new(error).context(args.data.display().to_string()),
+        false => error.into(),
+    }
+}
+
+/// Writes the model and reads it back: it is only done when it loads. Where the place has become
+/// unwritable meanwhile, it is put where it is not lost.
+fn save(trained: &Trained, args: &TrainArgs) -> anyhow::Result<ModelFile> {
+    let Err(error) = trained.model.save(&args.out) else {
+        return Ok(ModelFile::load(&args.out)?);
+    };
+    let refuge = std::env::temp_dir().join(format!("anomalyd-{}.pt", std::process::id()));
+    let kept = match trained.model.save(&refuge) {
+        Ok(_) => format!("the model is kept as {}", refuge.display()),
+        Err(_) => "the model is lost".to_owned(),
+    };
+    Err(Unwritable(format!("cannot write the model: {error}; {kept}")).into())
 }
 
 fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
     let period_nanos = match args.period {
-        Some(period) => i64::try_from(period.as_nanos()).context("--period is too long")?,
-        None => table
-            .median_step()
-            .filter(|step| *step > 0)
-            .context("the recording has no two rows with different times: give --period")?,
+        Some(period) => super::nanos(period),
+        None => table.median_step().ok_or_else(|| Unfit::Untrainable {
+            path: table.path.clone(),
+            reason: "no two rows have different times".to_owned(),
+        })?,
     };
     // Asked twice, a head still speaks once; the order is the manifest's.
     let heads = [
@@ -176,7 +310,7 @@ fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
         autoencoder: AutoencoderConfig {
             hidden: usize::from(args.hidden),
             layers: usize::from(args.layers),
-            steps: args.steps.map(|steps| steps.max(1) as usize),
+            steps: args.steps.map(|steps| steps as usize),
             seed: args.seed,
             ..defaults
         },
@@ -228,54 +362,4 @@ fn show(bar: &ProgressBar, at: TrainProgress) {
         TrainProgress::Calibrating => bar.set_message("thresholds"),
         TrainProgress::Verifying => bar.set_message("golden vectors"),
     }
-}
-
-fn summarise(args: &TrainArgs, model: &ModelFile, trained: &Trained) {
-    let manifest = &model.manifest;
-    let budget = manifest.max_false_alarms_per_week;
-    println!(
-        "learned from {}: at most {budget} false alarm{} a week",
-        format_span(manifest.training.span_seconds),
-        if budget == 1.0 { "" } else { "s" },
-    );
-    println!("  heads      {}", super::heads_text(&manifest.heads));
-    println!(
-        "  graph      {} edges between {} sensors",
-        manifest.edges.len(),
-        manifest.sensors.len()
-    );
-    if let Some(loss) = manifest.training.loss {
-        println!("  loss       {loss:.4} (mean squared reconstruction error, standardised)");
-    }
-    for n in [1.0, 7.0] {
-        let thresholds = Thresholds::for_budget(&manifest.charts, n);
-        println!(
-            "  N = {n}      thresholds {:.3} (many sensors or fast) and {:.1} (one sensor, slow); \
-             would have raised {}",
-            thresholds.a,
-            thresholds.b,
-            super::recording::preview(&trained.calibration, thresholds),
-        );
-    }
-    let weeks = manifest.training.span_seconds / (7.0 * 86_400.0);
-    let expected_peaks = budget * weeks;
-    if expected_peaks < 3.0 {
-        println!(
-            "  caution    {} is short for a promise of {budget} a week: thresholds are \
-             extrapolated; retrain when there is more",
-            format_span(manifest.training.span_seconds),
-        );
-    }
-    match &trained.without_torch {
-        None => println!(
-            "  verified   native engine and libtorch agree on {} golden vectors",
-            model.golden.count
-        ),
-        Some(reason) => println!("  verified   native engine only ({reason})"),
-    }
-    println!(
-        "wrote {}; next: anomalyd replay --model {} RECORDING.csv",
-        args.out.display(),
-        args.out.display()
-    );
 }

@@ -228,7 +228,9 @@ const LOG: &[Key] = &[
 
 #[rustfmt::skip]
 const STDOUT: &[Key] = &[
-    key("enabled", Shape::Bool, Default("false"), "Write alarms there, one JSON object a line."),
+    key("enabled", Shape::Bool, Default("true"),
+        "Write alarms there, one JSON object a line; under systemd it is the journal, which has them \
+         from the log already."),
 ];
 
 impl Shape {
