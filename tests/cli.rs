@@ -359,7 +359,7 @@ fn without_libtorch_the_error_says_how_to_get_it_and_how_to_do_without() {
     assert_eq!(ran.status, 1);
     for text in [
         "/nowhere/worker",
-        "scripts/libtorch.sh",
+        "scripts/build-torch.sh",
         "--heads neighbour,raw",
     ] {
         assert!(ran.stderr.contains(text), "{}", ran.stderr);

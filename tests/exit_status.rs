@@ -469,7 +469,7 @@ fn whatever_else_goes_wrong_is_1() {
             ),
             (
                 "train --data normal.csv --out new.pt --torch-worker /nowhere/worker",
-                "scripts/libtorch.sh",
+                "scripts/build-torch.sh",
             ),
             (
                 "replay --model plant.pt --engine torch --torch-worker /nowhere/worker normal.csv",

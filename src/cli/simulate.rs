@@ -77,6 +77,10 @@ pub struct SimulateArgs {
     /// Events to write, JSON [default: beside --out as NAME.events.json]
     #[arg(long, value_name = "FILE")]
     pub events: Option<PathBuf>,
+
+    /// Units of the sensors to write, sensor,unit, as `anomalyd train --units` reads them
+    #[arg(long, value_name = "FILE")]
+    pub units: Option<PathBuf>,
 }
 
 fn parse_start(text: &str) -> Result<Timestamp, String> {
@@ -91,6 +95,15 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
         true => error,
         false => Usage(error.to_string()).into(),
     })?;
+    if let Some(path) = &args.units {
+        let taken = [&args.out, &args.labels, &args.events];
+        ensure_different(path, taken.into_iter().flatten().map(PathBuf::as_path))?;
+        let mut draft = create(path)?;
+        draft
+            .write_all(record::units().as_bytes())
+            .and_then(|()| draft.finish())
+            .with_context(|| unwritable(path))?;
+    }
     match &args.out {
         Some(out) => {
             let default = |suffix| out.with_extension(suffix);
@@ -203,13 +216,8 @@ impl Job {
 
     /// Writes a recording with its labels and events. All three appear at the end or not at all.
     fn record(&self, out: &Path, labels: &Path, events: &Path) -> anyhow::Result<()> {
-        for (one, other) in [(out, labels), (out, events), (labels, events)] {
-            ensure!(
-                one != other,
-                "{}: is to hold two different things; give --out, --labels and --events different names",
-                one.display()
-            );
-        }
+        ensure_different(out, [labels, events])?;
+        ensure_different(labels, [events])?;
         let mut plant = self.plant();
         let rows = self.rows.unwrap_or(0);
         let mut draft = create(out)?;
@@ -359,6 +367,18 @@ impl Job {
 fn due(begin: Instant, rate: f64, row: u64) -> Instant {
     let after = Duration::try_from_secs_f64(row as f64 / rate).unwrap_or(Duration::MAX);
     begin.checked_add(after).unwrap_or(begin)
+}
+
+fn ensure_different<'a>(
+    path: &Path,
+    others: impl IntoIterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    ensure!(
+        !others.into_iter().any(|other| other == path),
+        "{}: is to hold two different things; give --out, --labels, --events and --units different names",
+        path.display()
+    );
+    Ok(())
 }
 
 fn create(path: &Path) -> anyhow::Result<Draft> {

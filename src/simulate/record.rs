@@ -9,7 +9,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::faults::FaultKind;
-use super::{FaultEvent, SENSORS};
+use super::{FaultEvent, SENSORS, SensorKind};
 use crate::frame::Timestamp;
 
 /// How a frame becomes a line of text.
@@ -31,6 +31,20 @@ pub fn header() -> String {
     }
     line.push('\n');
     line
+}
+
+/// The file that `anomalyd train --units` reads: `sensor,unit`. A state has no unit: "seen 1" says
+/// it all.
+pub fn units() -> String {
+    let mut text = "sensor,unit\n".to_owned();
+    for sensor in SENSORS {
+        let unit = match sensor.kind {
+            SensorKind::Measure => sensor.unit,
+            SensorKind::Drive | SensorKind::Valve => "",
+        };
+        text.push_str(&format!("{},{unit}\n", sensor.name));
+    }
+    text
 }
 
 /// Appends the frame at `time` with `values` (`[51]`, in the order of [`SENSORS`]) to `line`.
