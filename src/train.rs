@@ -248,9 +248,14 @@ fn separation(period_nanos: i64) -> usize {
     usize::try_from(samples).unwrap_or(usize::MAX).max(3)
 }
 
+/// Now, or the moment that `SOURCE_DATE_EPOCH` names (reproducible-builds.org), so that the same
+/// command can make the same file again.
 fn created_at() -> String {
     use crate::clock::{Clock, SystemClock};
+    let given = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     // Whole seconds: nobody needs more, and the line stays readable.
-    let now = SystemClock.now();
-    Timestamp::from_seconds(now.nanos().div_euclid(1_000_000_000)).to_string()
+    let now = || SystemClock.now().nanos().div_euclid(1_000_000_000);
+    Timestamp::from_seconds(given.unwrap_or_else(now)).to_string()
 }

@@ -10,7 +10,7 @@ use clap::Args;
 use super::recording::Recording;
 use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
-use crate::frame::format_span;
+use crate::frame::{Timestamp, format_span};
 use crate::ingest::csv::{BadValues, CsvOptions};
 use crate::model::{Manifest, ModelFile};
 use crate::pipeline::{
@@ -101,6 +101,7 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     let mut out = std::io::BufWriter::new(std::io::stdout().lock());
     let mut tally = Tally::default();
     let mut written = Ok(());
+    let mut day = String::new();
     let mut listener = |happening: Happening<'_>| {
         tally.take(&happening);
         if let (Happening::Alarm(event), true) = (&happening, written.is_ok()) {
@@ -108,7 +109,10 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
                 true => serde_json::to_writer(&mut out, event)
                     .map_err(std::io::Error::from)
                     .and_then(|()| writeln!(out)),
-                false => writeln!(out, "{}", event.text(SHOWN_SENSORS)),
+                // Alarms tell the time of day; over a longer recording that is not enough.
+                false => new_day(&mut day, event.time)
+                    .map_or(Ok(()), |day| writeln!(out, "{day}"))
+                    .and_then(|()| writeln!(out, "{}", event.text(SHOWN_SENSORS))),
             };
         }
     };
@@ -141,6 +145,16 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
         tally.rest(&stream),
     );
     Ok(())
+}
+
+/// The date of `time`, when it is not `day`'s, which it then becomes.
+fn new_day(day: &mut String, time: Timestamp) -> Option<String> {
+    let text = time.date_clock_text();
+    let date = text.split(' ').next().unwrap_or_default();
+    (date != day).then(|| {
+        date.clone_into(day);
+        date.to_owned()
+    })
 }
 
 /// What there is to say at the end beside the alarms.

@@ -8,10 +8,10 @@ use std::time::{Duration, Instant};
 use anyhow::{Context, bail, ensure};
 
 use crate::clock::{Clock, SystemClock};
-use crate::frame::Timestamp;
+use crate::frame::{Timestamp, format_span};
 use crate::simulate::faults::{self, Fault};
 use crate::simulate::record::{self, Draft, LineFormat};
-use crate::simulate::{COUNT, Plant};
+use crate::simulate::{COUNT, FaultEvent, Plant, SENSORS};
 
 /// Length of a run that names none and has an end.
 const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3_600);
@@ -20,6 +20,8 @@ const DEFAULT_START_SECONDS: i64 = 1_767_225_600;
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 const LONGEST_PERIOD: Duration = Duration::from_secs(3_600);
 const FASTEST_RATE: f64 = 1e6;
+/// Faults that are listed with their times; more would scroll away.
+const MOST_LISTED: usize = 20;
 
 /// Simulate a water-treatment plant with 51 sensors, with faults if wanted
 ///
@@ -220,6 +222,7 @@ impl Job {
             draft.finish().with_context(|| unwritable(path))?;
         }
         eprintln!("{}", self.summary(rows, [out, labels, events]));
+        eprint!("{}", self.fault_list(&plant, rows));
         self.warn_of_unnoticed(&plant);
         Ok(())
     }
@@ -335,6 +338,26 @@ impl Job {
             "simulated {rows} rows of {COUNT} sensors, seed {}, {faults}{files}",
             self.seed
         )
+    }
+
+    /// The faults as they can be noticed, a line each; nothing when there are too many to read.
+    fn fault_list(&self, plant: &Plant, rows: u64) -> String {
+        let events = plant.events(rows);
+        if events.len() > MOST_LISTED {
+            return String::new();
+        }
+        let line = |event: &FaultEvent| {
+            let lasts = self.time_of(event.rows.end).seconds_since(self.time_of(event.rows.start));
+            let targets: Vec<_> = event.targets.iter().map(|&c| SENSORS[c].name).collect();
+            format!(
+                "  {}  {:<8}  {}, for {}\n",
+                self.time_of(event.rows.start).date_clock_text(),
+                event.kind.name(),
+                targets.join(" or "),
+                format_span(lasts),
+            )
+        };
+        events.iter().map(line).collect()
     }
 
     fn warn_of_unnoticed(&self, plant: &Plant) {
