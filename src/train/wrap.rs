@@ -121,16 +121,17 @@ fn judge(
         if !engine.step(now, &mut expectation)? {
             continue;
         }
-        for i in 0..sensors {
-            let (expected, from_others) = (expectation.reconstruction[i], expectation.neighbour[i]);
-            if !expected.is_finite() || !from_others.is_finite() {
-                return Err(TrainError::NotFinite);
-            }
-            judged.reconstructs |= expected != 0.0;
-            judged.estimates |= from_others != 0.0;
+        let (reconstructed, estimated) = (&expectation.reconstruction, &expectation.neighbour);
+        let mut outputs = reconstructed.iter().chain(estimated);
+        if !outputs.all(|value| value.is_finite()) {
+            return Err(TrainError::NotFinite);
+        }
+        judged.reconstructs |= reconstructed.iter().any(|&value| value != 0.0);
+        judged.estimates |= estimated.iter().any(|&value| value != 0.0);
+        for (i, x) in now.iter().enumerate() {
             if frames.row(row)[i].is_finite() {
-                judged.reconstruction[row * sensors + i] = now[i] - expected;
-                judged.neighbour[row * sensors + i] = now[i] - from_others;
+                judged.reconstruction[row * sensors + i] = x - reconstructed[i];
+                judged.neighbour[row * sensors + i] = x - estimated[i];
             }
         }
     }
