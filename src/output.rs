@@ -280,6 +280,10 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(
+        clippy::await_holding_lock,
+        reason = "the lock keeps the sink's own thread asleep"
+    )]
     async fn a_sink_that_sleeps_holds_up_neither_the_others_nor_the_end() {
         let bench = Bench::default();
         let asleep = bench.asleep.lock().unwrap();
@@ -296,6 +300,10 @@ mod tests {
     }
 
     #[tokio::test]
+    #[expect(
+        clippy::await_holding_lock,
+        reason = "the lock keeps the sink's own thread asleep"
+    )]
     async fn a_reload_keeps_the_order_of_a_sink_and_ends_what_is_left_out() {
         let bench = Bench::default();
         let asleep = bench.asleep.lock().unwrap();

@@ -17,9 +17,6 @@ use crate::pipeline::{Happening, Outcome, Stream};
 /// Time passes in steps of at most this, so that silence is noticed.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
-/// More than this between two steps is time in which we did not run (stopped by a signal, a machine
-/// that hung, a worker that was waited for): samples wait in pipes and sockets, and nobody is silent.
-const LONGEST_STEP: Duration = Duration::from_secs(2);
 /// Failures of the engine are told at most this often.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
 
@@ -96,7 +93,7 @@ fn run(mut work: Work, replacements: &Receiver<(Work, oneshot::Sender<()>)>) {
         let tick = (work.period / 2).clamp(SHORTEST_TICK, LONGEST_TICK);
         let popped = work.queue.pop_wait(&mut samples, tick);
         judge(&mut work.stream, &mut samples, &mut reporter);
-        clock.step();
+        clock.step(tick * 2);
         if popped == Popped::Closed {
             work.stream
                 .finish(&mut |happening| reporter.take(&happening));
@@ -151,9 +148,12 @@ impl StepClock {
         }
     }
 
-    fn step(&mut self) {
+    /// More than `most` since the last step is time in which we did not run (stopped by a signal, a
+    /// machine that hung, a worker that was waited for): samples wait in pipes and sockets, and
+    /// nobody is silent.
+    fn step(&mut self, most: Duration) {
         let now = Instant::now();
-        let passed = now.duration_since(self.last).min(LONGEST_STEP);
+        let passed = now.duration_since(self.last).min(most);
         self.ticks = self.ticks.plus(passed);
         self.last = now;
     }

@@ -121,16 +121,21 @@ fn judge(
         if !engine.step(now, &mut expectation)? {
             continue;
         }
-        for i in 0..sensors {
-            let (expected, from_others) = (expectation.reconstruction[i], expectation.neighbour[i]);
+        let answers = expectation
+            .reconstruction
+            .iter()
+            .zip(&expectation.neighbour);
+        let values = now.iter().zip(frames.row(row));
+        for (i, ((&value, measured), (&expected, &from_others))) in values.zip(answers).enumerate()
+        {
             if !expected.is_finite() || !from_others.is_finite() {
                 return Err(TrainError::NotFinite);
             }
             judged.reconstructs |= expected != 0.0;
             judged.estimates |= from_others != 0.0;
-            if frames.row(row)[i].is_finite() {
-                judged.reconstruction[row * sensors + i] = now[i] - expected;
-                judged.neighbour[row * sensors + i] = now[i] - from_others;
+            if measured.is_finite() {
+                judged.reconstruction[row * sensors + i] = value - expected;
+                judged.neighbour[row * sensors + i] = value - from_others;
             }
         }
     }
