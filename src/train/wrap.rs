@@ -121,17 +121,21 @@ fn judge(
         if !engine.step(now, &mut expectation)? {
             continue;
         }
-        let (reconstructed, estimated) = (&expectation.reconstruction, &expectation.neighbour);
-        let mut outputs = reconstructed.iter().chain(estimated);
-        if !outputs.all(|value| value.is_finite()) {
-            return Err(TrainError::NotFinite);
-        }
-        judged.reconstructs |= reconstructed.iter().any(|&value| value != 0.0);
-        judged.estimates |= estimated.iter().any(|&value| value != 0.0);
-        for (i, x) in now.iter().enumerate() {
-            if frames.row(row)[i].is_finite() {
-                judged.reconstruction[row * sensors + i] = x - reconstructed[i];
-                judged.neighbour[row * sensors + i] = x - estimated[i];
+        let answers = expectation
+            .reconstruction
+            .iter()
+            .zip(&expectation.neighbour);
+        let values = now.iter().zip(frames.row(row));
+        for (i, ((&value, measured), (&expected, &from_others))) in values.zip(answers).enumerate()
+        {
+            if !expected.is_finite() || !from_others.is_finite() {
+                return Err(TrainError::NotFinite);
+            }
+            judged.reconstructs |= expected != 0.0;
+            judged.estimates |= from_others != 0.0;
+            if measured.is_finite() {
+                judged.reconstruction[row * sensors + i] = value - expected;
+                judged.neighbour[row * sensors + i] = value - from_others;
             }
         }
     }
