@@ -4,14 +4,17 @@
 //! same endless stream; another engine is one more call of [`bench_engine`]. `naive` is what the
 //! formulas say, in plain loops without any reuse: the ratio is what the engine's design gains.
 //! The times are CPU times of the benching thread, so other load on the machine does not count in
-//! full (it still takes cache and clock).
+//! full (it still takes cache and clock). `libtorch` adds the CPU time of its worker process, and is
+//! skipped with the reason where there is none (scripts/build-torch.sh makes it).
 
 use std::hint::black_box;
 use std::time::Duration;
 
 use anomalyd::engine::kernel::Kernel;
 use anomalyd::engine::native::NativeEngine;
+use anomalyd::engine::torch::{TorchConfig, TorchEngine};
 use anomalyd::engine::{Engine, Expectation};
+use anomalyd::model::torchscript::save_network;
 use anomalyd::model::{Autoencoder, GraphLstm, Linear, LstmLayer};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
 use criterion::{BenchmarkGroup, Criterion, Throughput, criterion_group, criterion_main};
@@ -52,7 +55,66 @@ fn windows(criterion: &mut Criterion<CpuTime>) {
             )
         });
     });
+    bench_libtorch(&mut group, &model);
     group.finish();
+}
+
+/// Adds the same model in libtorch's worker process, where there is one: the CPU time of both
+/// processes together.
+fn bench_libtorch(group: &mut BenchmarkGroup<'_, CpuTime>, model: &GraphLstm) {
+    let folder = std::env::temp_dir().join(format!("anomalyd-bench-{}", std::process::id()));
+    let archive = folder.join("model.pt");
+    let opened = std::fs::create_dir_all(&folder)
+        .map_err(|error| error.to_string())
+        .and_then(|()| save_network(&archive, model).map_err(|error| error.to_string()))
+        .and_then(|()| {
+            TorchEngine::open(&archive, WINDOW, SENSORS, TorchConfig::default())
+                .map_err(|error| error.to_string())
+        });
+    match opened {
+        Ok(mut engine) => {
+            let frames = stream();
+            let mut frames = frames.chunks_exact(SENSORS).cycle();
+            let mut out = Expectation::zeros(SENSORS);
+            let mut step = |engine: &mut TorchEngine| match frames
+                .next()
+                .map(|x| engine.step(black_box(x), &mut out))
+            {
+                Some(Ok(complete)) => complete,
+                other => panic!("the worker did not answer: {other:?}"),
+            };
+            while !step(&mut engine) {}
+            group.bench_function("libtorch", |bencher| {
+                bencher.iter_custom(|windows| {
+                    let (here, there) = (CpuTime.start(), worker_time(&engine));
+                    for _ in 0..windows {
+                        step(&mut engine);
+                    }
+                    CpuTime.end(here) + (worker_time(&engine) - there)
+                });
+            });
+        }
+        Err(reason) => println!("window/libtorch: skipped: {reason}"),
+    }
+    // Left-overs in the temporary folder are harmless.
+    let _ = std::fs::remove_dir_all(&folder);
+}
+
+/// CPU time of all threads of the engine's worker so far.
+fn worker_time(engine: &TorchEngine) -> Duration {
+    let Some(id) = engine.worker_id() else {
+        panic!("the worker is gone");
+    };
+    let tasks = match std::fs::read_dir(format!("/proc/{id}/task")) {
+        Ok(tasks) => tasks,
+        Err(error) => panic!("the worker's threads cannot be read: {error}"),
+    };
+    let nanos = tasks.flatten().map(|task| {
+        let text = std::fs::read_to_string(task.path().join("schedstat")).unwrap_or_default();
+        let first = text.split(' ').next().unwrap_or_default();
+        first.parse::<u64>().unwrap_or(0)
+    });
+    Duration::from_nanos(nanos.sum())
 }
 
 /// Number of different frames in the stream
