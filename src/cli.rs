@@ -7,6 +7,7 @@ pub mod evaluate;
 pub mod failure;
 pub mod judge;
 pub mod model;
+pub mod normal;
 pub mod print;
 pub mod recording;
 pub mod replay;
@@ -50,7 +51,7 @@ pub enum Command {
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
     /// Learn a model from a recording of normal operation
-    Train(train::TrainArgs),
+    Train(Box<train::TrainArgs>),
     /// Show what a recording would have raised
     Replay(replay::ReplayArgs),
     /// Measure detection quality on a labelled recording
@@ -70,7 +71,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args),
         Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
-        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),

@@ -43,7 +43,7 @@
 //!
 //! | name    | only in | why |
 //! |---------|---------|-----|
-//! | tokio   | ingest daemon | stages 3 to 6 are synchronous |
+//! | tokio   | ingest output daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli pipeline bin | command lines |

@@ -8,6 +8,8 @@
 mod engines;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/scores.rs"]
+mod scores;
 
 use std::fs;
 use std::io::{BufRead, BufReader};
@@ -15,8 +17,9 @@ use std::path::Path;
 use std::process::Stdio;
 use std::sync::OnceLock;
 
-use engines::{largest_difference, worker};
+use engines::worker;
 use program::{command, run, run_well};
+use scores::largest_difference;
 use serde_json::Value;
 use tempfile::TempDir;
 

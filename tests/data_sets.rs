@@ -8,12 +8,15 @@
 mod engines;
 #[path = "cli/program.rs"]
 mod program;
+#[path = "cli/scores.rs"]
+mod scores;
 
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use engines::{largest_difference, worker};
+use engines::worker;
 use program::run_well;
+use scores::largest_difference;
 use serde_json::Value;
 
 const SECONDS_A_WEEK: f64 = 7.0 * 86_400.0;

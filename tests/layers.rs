@@ -13,7 +13,7 @@ fn table(documentation: &str, head: &str) -> Vec<Vec<String>> {
         .lines()
         .filter_map(|line| line.strip_prefix("//! "))
         .skip_while(|line| !line.starts_with(head));
-    assert!(lines.next().is_some(), "the table is in src/lib.rs");
+    assert!(lines.next().is_some(), "src/lib.rs has no table {head}");
     lines
         .skip(1)
         .take_while(|line| line.starts_with('|'))
@@ -287,7 +287,7 @@ fn what_reaches_beyond_the_crate_keeps_its_place() {
                 file.strip_prefix(*place)
                     .is_some_and(|rest| rest.starts_with('/') || rest == ".rs")
             };
-            if file == "main.rs" || places.iter().any(|place| at_home(place)) {
+            if file == "main.rs" || places.iter().any(at_home) {
                 continue;
             }
             // Tests may drive asynchronous code, and use what they like.

@@ -103,7 +103,9 @@ fn of_train(error: &TrainError) -> Option<u8> {
         TrainError::TooFewRows { .. }
         | TrainError::NoWindows { .. }
         | TrainError::TooManySensors { .. }
-        | TrainError::TooLarge { .. } => Some(DATA),
+        | TrainError::TooLarge { .. }
+        | TrainError::OtherWidth { .. }
+        | TrainError::NotFinite => Some(DATA),
         TrainError::Topology(_) => Some(CONFIG),
         // Its own files could not be written or its worker failed: the data are not to blame.
         TrainError::Engine(_) | TrainError::Model(_) | TrainError::Scratch { .. } => Some(OTHER),

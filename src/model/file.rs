@@ -29,7 +29,9 @@ impl ModelFile {
         if !archive.contains(MANIFEST_ENTRY) {
             return Err(refuse(format!(
                 "it is a bare TorchScript module without {MANIFEST_ENTRY}, which PyTorch drops when \
-                 it saves a model again; take the file as `anomalyd train` wrote it"
+                 it saves a model again; take the file as `anomalyd train` wrote it, or make a model \
+                 of it with `anomalyd model wrap {} --data normal.csv --out model.pt`",
+                path.display()
             )));
         }
         if !archive.contains(DIGEST_ENTRY) {

@@ -1,11 +1,13 @@
-//! Sees before minutes of training that the model can be written, and that nothing else is lost by
-//! it. Imports nothing of the crate but how failures end.
+//! Where the model goes: seen before minutes of training to be writable, without losing another
+//! file. May import everything.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read};
 use std::path::Path;
 
 use crate::cli::failure::{Unwritable, Usage};
+use crate::model::ModelFile;
+use crate::train::Trained;
 
 /// What a ZIP archive begins with, and so every model file.
 const ARCHIVE: &[u8; 4] = b"PK\x03\x04";
@@ -57,6 +59,23 @@ pub fn writable<'a>(out: &Path, inputs: impl Iterator<Item = &'a Path>) -> anyho
             _ => cannot(error.to_string()),
         })?;
     Ok(())
+}
+
+/// Writes the model to `out` and reads it back: it is only done when it loads. Where the place has
+/// become unwritable meanwhile, the model is put where it is not lost.
+///
+/// # Errors
+/// It cannot be written ([`Unwritable`]), or does not load.
+pub fn save(trained: &Trained, out: &Path) -> anyhow::Result<ModelFile> {
+    let Err(error) = trained.model.save(out) else {
+        return Ok(ModelFile::load(out)?);
+    };
+    let refuge = std::env::temp_dir().join(format!("anomalyd-{}.pt", std::process::id()));
+    let kept = match trained.model.save(&refuge) {
+        Ok(_) => format!("the model is kept as {}", refuge.display()),
+        Err(_) => "the model is lost".to_owned(),
+    };
+    Err(Unwritable(format!("cannot write the model: {error}; {kept}")).into())
 }
 
 /// Whether `path` holds a model, or nothing at all.
