@@ -56,11 +56,18 @@ pub fn threshold(tail: &ChartTail, excess: Excess, a_week: f64) -> f64 {
     let level = if tail.peaks < FEWEST_PEAKS {
         tail.largest
     } else {
-        let reach = tail.mean_excess * (tail.peaks_per_week / a_week).max(1.0).ln();
-        match excess {
-            Excess::Linear => tail.quantile + reach,
-            Excess::Logarithmic => tail.quantile * reach.exp(),
-        }
+        // The tail need not be exponential where the data are short. The largest score seen is the
+        // level passed once in their time, so only what is rarer than that is extrapolated to.
+        let weeks = tail.peaks as f64 / tail.peaks_per_week;
+        let beyond = |from: f64, times: f64| {
+            let reach = tail.mean_excess * times.max(1.0).ln();
+            match excess {
+                Excess::Linear => from + reach,
+                Excess::Logarithmic => from * reach.exp(),
+            }
+        };
+        beyond(tail.quantile, tail.peaks_per_week / a_week)
+            .min(beyond(tail.largest, 1.0 / (a_week * weeks)))
     };
     level.max(match excess {
         Excess::Linear => LEAST_A,
@@ -174,6 +181,21 @@ mod tests {
             );
             assert_eq!(levels[0], 1.0);
         }
+    }
+
+    #[test]
+    fn a_tail_of_short_data_is_not_stretched_beyond_what_was_seen() {
+        // A day with many everyday peaks: an exponential tail would put the level at 26.
+        let tail = ChartTail {
+            quantile: 3.0,
+            mean_excess: 4.0,
+            peaks_per_week: 1_750.0,
+            peaks: 250,
+            largest: 12.0,
+        };
+        assert_eq!(threshold(&tail, Excess::Linear, 7.0), 12.0);
+        let once_in_four_weeks = threshold(&tail, Excess::Linear, 0.25);
+        assert!((once_in_four_weeks - (12.0 + 4.0 * 28f64.ln())).abs() < 1e-9);
     }
 
     #[test]
