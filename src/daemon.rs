@@ -23,6 +23,8 @@ use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
+pub use sources::SourceConfig;
+
 use prepare::Prepared;
 use session::Session;
 

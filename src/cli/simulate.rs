@@ -10,10 +10,10 @@ use anyhow::{Context, bail, ensure};
 use super::failure::Usage;
 use super::print::tell;
 use crate::clock::{Clock, SystemClock};
-use crate::frame::Timestamp;
+use crate::frame::{Timestamp, format_span};
 use crate::simulate::faults::{self, Fault, FaultError};
 use crate::simulate::record::{self, Draft, LineFormat};
-use crate::simulate::{COUNT, Plant};
+use crate::simulate::{COUNT, FaultEvent, Plant, SENSORS};
 
 /// Length of a run that names none and has an end.
 const DEFAULT_DURATION: Duration = Duration::from_secs(24 * 3_600);
@@ -22,6 +22,8 @@ const DEFAULT_START_SECONDS: i64 = 1_767_225_600;
 const SHORTEST_PERIOD: Duration = Duration::from_millis(1);
 const LONGEST_PERIOD: Duration = Duration::from_secs(3_600);
 const FASTEST_RATE: f64 = 1e6;
+/// Faults that are listed with their times; more would scroll away.
+const MOST_LISTED: usize = 20;
 
 const AFTER_HELP: &str = "\
 The plant is a water treatment with 51 sensors (docs/simulator.md). With --out
@@ -234,6 +236,9 @@ impl Job {
             draft.finish().with_context(|| unwritable(path))?;
         }
         tell(self.summary(rows, [out, labels, events]));
+        for line in self.fault_list(&plant, rows) {
+            tell(line);
+        }
         self.warn_of_unnoticed(&plant);
         Ok(())
     }
@@ -349,6 +354,28 @@ impl Job {
             "simulated {rows} rows of {COUNT} sensors, seed {}, {faults}{files}",
             self.seed
         )
+    }
+
+    /// The faults as they can be noticed, a line each; nothing when there are too many to read.
+    fn fault_list(&self, plant: &Plant, rows: u64) -> Vec<String> {
+        let events = plant.events(rows);
+        if events.len() > MOST_LISTED {
+            return Vec::new();
+        }
+        let line = |event: &FaultEvent| {
+            let lasts = self
+                .time_of(event.rows.end)
+                .seconds_since(self.time_of(event.rows.start));
+            let targets: Vec<_> = event.targets.iter().map(|&c| SENSORS[c].name).collect();
+            format!(
+                "  {}  {:<8}  {}, for {}",
+                self.time_of(event.rows.start).date_clock_text(),
+                event.kind.name(),
+                targets.join(" or "),
+                format_span(lasts),
+            )
+        };
+        events.iter().map(line).collect()
     }
 
     fn warn_of_unnoticed(&self, plant: &Plant) {

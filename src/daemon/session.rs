@@ -22,7 +22,7 @@ use crate::output::Outputs;
 /// Sources answer a stop within a second; one that does not is left behind.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long the start waits to hear from sources whether they can work.
-const START_PATIENCE: Duration = Duration::from_millis(500);
+const START_PATIENCE: Duration = Duration::from_millis(80);
 /// How long outputs that a reload ends may take for what they hold.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
 

@@ -162,8 +162,13 @@ fn separation(period_nanos: i64) -> usize {
     usize::try_from(samples).unwrap_or(usize::MAX).max(3)
 }
 
+/// Now, or the moment that `SOURCE_DATE_EPOCH` names (reproducible-builds.org), so that the same
+/// command can make the same file again.
 fn created_at() -> String {
+    let given = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|seconds| seconds.parse().ok());
     // Whole seconds: nobody needs more, and the line stays readable.
-    let now = SystemClock.now();
-    Timestamp::from_seconds(now.nanos().div_euclid(1_000_000_000)).to_string()
+    let now = || SystemClock.now().nanos().div_euclid(1_000_000_000);
+    Timestamp::from_seconds(given.unwrap_or_else(now)).to_string()
 }

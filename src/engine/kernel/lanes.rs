@@ -1,8 +1,8 @@
 //! Eight lanes of f32 and what the cell needs of them: powers of two.
 
-use super::{Block, LANES};
+use super::Block;
 
-/// A vector of [`LANES`] values.
+/// A vector of [`super::LANES`] values.
 ///
 /// The methods of an implementation for an instruction set may be called only from functions that
 /// are compiled for it; the modules keep the types to themselves to make sure of that.
@@ -55,7 +55,7 @@ pub(super) fn power_of_two<V: Lanes>(x: V) -> V {
     upper.mul_add(square, low).scale(rounded)
 }
 
-/// The LSTM cell of eight units in four stages of similar length, to be done between other work.
+/// The LSTM cell of eight units in four stages, so that several cells can be taken side by side.
 ///
 /// The gate sums i, f, g, o are scaled by [`super::GATE_SCALES`]. With I = e^-i and so on,
 /// σ(f)c + σ(i)tanh(g) = c/(1+F) + (1−G)/((1+I)(1+G)) and σ(o)tanh(c) = (1−C)/((1+O)(1+C)): over
@@ -109,5 +109,3 @@ impl<V: Lanes> Cell<V> {
         one.sub(self.c).div(output.mul(one.add(self.c)))
     }
 }
-
-const _: () = assert!(LANES == 8);
