@@ -40,16 +40,16 @@ simulator=$!
 daemon=$!
 
 field() { awk -v key="$1:" '$1 == key {print $2}' "/proc/$daemon/status"; }
-# User and system time of all threads, in clock ticks.
-ticks() { sed 's/.*) //' "/proc/$daemon/stat" | awk '{print $12 + $13}'; }
+# Time on a processor of all threads, in nanoseconds: /proc/PID/stat counts in ticks of 10 ms.
+busy() { cat /proc/"$daemon"/task/*/schedstat | awk '{sum += $1} END {printf "%.0f", sum}'; }
 # Waits of all threads: one for each time that there was nothing to do.
 waits() { cat /proc/"$daemon"/task/*/status | awk '$1 == "voluntary_ctxt_switches:" {sum += $2} END {print sum}'; }
 
 sleep 2
 kill -0 "$daemon" 2>/dev/null || { cat "$work/daemon.log" >&2; exit 1; }
-begin=$(date +%s%N) ticks=$(ticks) waits=$(waits)
+begin=$(date +%s%N) busy=$(busy) waits=$(waits)
 sleep "$seconds"
-nanos=$(($(date +%s%N) - begin)) ticks=$(($(ticks) - ticks)) waits=$(($(waits) - waits))
+nanos=$(($(date +%s%N) - begin)) busy=$(($(busy) - busy)) waits=$(($(waits) - waits))
 rss=$(field VmRSS) anon=$(field RssAnon) file=$(field RssFile) peak=$(field VmHWM)
 written=$(awk '$1 == "write_bytes:" {print $2}' "/proc/$daemon/io")
 threads=$(field Threads)
@@ -59,11 +59,11 @@ daemon=
 engine=$(sed -n 's/.*, engine \([a-z]*\),.*/\1/p' "$work/daemon.log" | head -n 1)
 judged=$(sed -n 's/.*: \([0-9]*\) frames scored in \(.*\), .*/\1 frames scored in \2/p' "$work/daemon.log")
 
-awk -v rss="$rss" -v anon="$anon" -v file="$file" -v peak="$peak" -v ticks="$ticks" -v hz="$(getconf CLK_TCK)" \
+awk -v rss="$rss" -v anon="$anon" -v file="$file" -v peak="$peak" -v busy="$busy" \
     -v nanos="$nanos" -v waits="$waits" -v rate=$rate -v written="$written" -v threads="$threads" 'BEGIN {
     wall = nanos / 1e9
     printf "RSS        %.1f MiB (anonymous %.1f, file %.1f), peak %.1f\n", rss / 1024, anon / 1024, file / 1024, peak / 1024
-    printf "CPU        %.2f %% of one core\n", 100 * ticks / hz / wall
+    printf "CPU        %.2f %% of one core\n", 100 * busy / nanos
     printf "wake-ups   %.2f a frame, all %d threads together\n", waits / wall / rate, threads
     printf "written    %d bytes\n", written
 }'

@@ -228,10 +228,14 @@ impl Aligner {
     /// it: the instant of its frame.
     pub fn gap_before(&self, time: Timestamp) -> Option<Timestamp> {
         let grid = self.grid?;
-        let (index, time) = grid.place(time.nanos());
-        let long = time.saturating_sub(self.newest) > self.silence.shortest();
+        let placed = time.nanos().saturating_add(grid.offset);
+        // Before the division, as this is asked of every sample.
+        if placed.saturating_sub(self.newest) <= self.silence.shortest() {
+            return None;
+        }
+        let index = grid.index(placed);
         let believed = index - self.base <= self.far();
-        (long && believed).then(|| Timestamp(grid.instant(index)))
+        believed.then(|| Timestamp(grid.instant(index)))
     }
 
     /// Time has passed without a sample up to `time`, at least.

@@ -94,7 +94,10 @@ impl SampleQueue {
             }
         }
         self.count_dropped(dropped);
-        self.append(&mut state, row);
+        append(&mut state, row);
+        drop(state);
+        // Not before: whoever wakes would wait for the lock next.
+        self.filled.notify_one();
     }
 
     /// As [`SampleQueue::push_row`], but waits for room instead of dropping what is there.
@@ -113,7 +116,9 @@ impl SampleQueue {
                     return;
                 }
                 if self.capacity - state.samples.len() >= row.len() {
-                    self.append(&mut state, row);
+                    append(&mut state, row);
+                    drop(state);
+                    self.filled.notify_one();
                     return;
                 }
             }
@@ -184,21 +189,6 @@ impl SampleQueue {
         &row[excess..]
     }
 
-    fn append(&self, state: &mut State, row: &[Sample]) {
-        let Some((last, before)) = row.split_last() else {
-            return;
-        };
-        state.samples.extend(before.iter().map(|&sample| Ingested {
-            sample,
-            end_of_row: false,
-        }));
-        state.samples.push_back(Ingested {
-            sample: *last,
-            end_of_row: true,
-        });
-        self.filled.notify_one();
-    }
-
     fn count_dropped(&self, samples: usize) {
         if samples > 0 {
             self.dropped.fetch_add(samples as u64, Ordering::Relaxed);
@@ -209,6 +199,20 @@ impl SampleQueue {
         // Every change of the state is complete before anything could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
+}
+
+fn append(state: &mut State, row: &[Sample]) {
+    let Some((last, before)) = row.split_last() else {
+        return;
+    };
+    state.samples.extend(before.iter().map(|&sample| Ingested {
+        sample,
+        end_of_row: false,
+    }));
+    state.samples.push_back(Ingested {
+        sample: *last,
+        end_of_row: true,
+    });
 }
 
 #[cfg(test)]

@@ -17,6 +17,7 @@ pub(super) struct Silence {
     limit: i64,
     /// `[F]`
     limits: Vec<i64>,
+    shortest: i64,
     /// What the age of sensors that were never seen counts from.
     since: i64,
     last_seen: Vec<Option<i64>>,
@@ -31,6 +32,7 @@ impl Silence {
         Silence {
             limit,
             limits: vec![limit; sensors],
+            shortest: limit,
             since: 0,
             last_seen: vec![None; sensors],
             silent: vec![false; sensors],
@@ -49,12 +51,13 @@ impl Silence {
     /// A sensor whose values are held for `held` is not missed before that.
     pub fn set_held(&mut self, sensor: usize, held: i64) {
         self.limits[sensor] = self.limit.max(held);
+        self.shortest = self.limits.iter().copied().min().unwrap_or(self.limit);
         self.due = i64::MIN;
     }
 
     /// The shortest time without a value that makes a sensor silent.
     pub fn shortest(&self) -> i64 {
-        self.limits.iter().copied().min().unwrap_or(self.limit)
+        self.shortest
     }
 
     /// Nobody becomes silent up to this, unless someone is seen before.
