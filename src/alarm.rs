@@ -94,7 +94,15 @@ impl AlarmEvent {
             (AlarmKind::Silent, Transition::Cleared) => {
                 return format!("alarm {id} cleared after {span}: all sensors report again");
             }
-            (AlarmKind::Silent, _) => format!("alarm {id} raised: no values from sensors, {clock}"),
+            (AlarmKind::Silent, Transition::Raised) => {
+                format!("alarm {id} raised: {}, {clock}", self.silent_count())
+            }
+            (AlarmKind::Silent, Transition::Updated) => {
+                format!(
+                    "alarm {id} stands for {span}: {} by now, {clock}",
+                    self.silent_count()
+                )
+            }
         };
         let width = self
             .sensors
@@ -114,6 +122,13 @@ impl AlarmEvent {
             text.push_str(&format!("\n  and {} more", self.sensors.len() - most));
         }
         text
+    }
+
+    fn silent_count(&self) -> String {
+        match self.sensors.len() {
+            1 => "no values from 1 sensor".to_owned(),
+            count => format!("no values from {count} sensors"),
+        }
     }
 }
 
@@ -144,8 +159,12 @@ fn with_unit(value: f64, step: f64, unit: &str) -> String {
     };
     // One digit beyond the difference that matters, at most three significant ones.
     let decimals = (1.0 - size.log10().floor()).clamp(0.0, 6.0) as usize;
-    let number = format!("{value:.decimals$}");
-    let number = match number.contains('.') {
+    // A broken transmitter's 1e308 would fill the screen.
+    let number = match value.abs() < 1e12 {
+        true => format!("{value:.decimals$}"),
+        false => format!("{value:.3e}"),
+    };
+    let number = match number.contains('.') && !number.contains('e') {
         true => number.trim_end_matches('0').trim_end_matches('.'),
         false => number.as_str(),
     };
@@ -218,5 +237,6 @@ mod tests {
         assert_eq!(with_unit(7.0312, 0.042, ""), "7.031");
         assert_eq!(with_unit(-0.0001, 5.0, ""), "0");
         assert_eq!(with_unit(1e9, 1e6, ""), "1000000000");
+        assert_eq!(with_unit(-1e308, 1e308, "mm"), "-1.000e308 mm");
     }
 }

@@ -1,10 +1,14 @@
-//! One file a command; this one says which there are and how each kind of failure ends.
+//! One file a command; this one says which there are, and what they share on the command line.
 //!
 //! May import everything.
 
 pub mod check_config;
 pub mod evaluate;
+pub mod failure;
+pub mod judge;
 pub mod model;
+pub mod normal;
+pub mod print;
 pub mod recording;
 pub mod replay;
 pub mod run;
@@ -13,18 +17,28 @@ pub mod train;
 
 use std::io::IsTerminal;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::{Parser, Subcommand};
 
-/// Bad data (`EX_DATAERR` of sysexits.h).
-const EXIT_DATA: u8 = 65;
-/// Bad configuration (`EX_CONFIG`).
-const EXIT_CONFIG: u8 = 78;
+pub use failure::report;
+
+/// More than one a second is no promise.
+const MOST_FALSE_ALARMS: f64 = 604_800.0;
+
+const AFTER_HELP: &str = "\
+Try it without a plant of your own:
+  anomalyd simulate --seed 1 --duration 24h --period 5s --out normal.csv
+  anomalyd simulate --seed 2 --duration 6h --period 5s --random-faults 5 --out test.csv
+  anomalyd train --data normal.csv --heads neighbour,raw --out plant.pt
+  anomalyd replay --model plant.pt test.csv
+
+Exit status: 0 done, 2 wrong use, 65 bad data, 78 bad configuration, 1 else.";
 
 /// Watches a plant's sensors and says, within milliseconds and without a cloud, that something is
 /// wrong and which sensor it is.
 #[derive(Debug, Parser)]
-#[command(name = "anomalyd", version, max_term_width = 100)]
+#[command(name = "anomalyd", version, max_term_width = 80, after_help = AFTER_HELP)]
 pub struct Cli {
     #[command(subcommand)]
     pub command: Command,
@@ -37,15 +51,15 @@ pub enum Command {
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
     /// Learn a model from a recording of normal operation
-    Train(train::TrainArgs),
-    /// What would have alarmed: run a recording through a model, as fast as it goes
+    Train(Box<train::TrainArgs>),
+    /// Show what a recording would have raised
     Replay(replay::ReplayArgs),
     /// Measure detection quality on a labelled recording
     Evaluate(evaluate::EvaluateArgs),
-    /// Look into a model file, or check it on this machine
+    /// Look into a model file, check it on this machine, or make one of your own module
     #[command(subcommand)]
     Model(model::ModelCommand),
-    /// A water-treatment plant of our own: recordings with known faults, or a load generator
+    /// Make recordings of a simulated plant, with known faults, or a live load
     Simulate(simulate::SimulateArgs),
 }
 
@@ -57,7 +71,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args),
         Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
-        Command::Train(args) => train::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),
@@ -65,80 +79,33 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     }
 }
 
-/// Prints `error` with its causes on stderr and returns the exit status it calls for.
-pub fn report(error: &anyhow::Error) -> ExitCode {
-    // A reader that went away (`| head`) is the reader's choice, not a failure to tell of.
-    let io_errors = || {
-        error
-            .chain()
-            .filter_map(|cause| cause.downcast_ref::<std::io::Error>())
-    };
-    if io_errors().any(|cause| cause.kind() == std::io::ErrorKind::BrokenPipe) {
-        return ExitCode::SUCCESS;
-    }
-    let mut text = String::new();
-    for cause in error.chain() {
-        let cause = cause.to_string();
-        // Causes that the message before already quotes would only repeat it.
-        if !text.contains(&cause) {
-            if !text.is_empty() {
-                text.push_str(": ");
-            }
-            text.push_str(&cause);
-        }
-    }
-    eprintln!("anomalyd: {text}");
-    ExitCode::from(exit_status(error))
-}
-
-fn exit_status(error: &anyhow::Error) -> u8 {
-    use crate::config::ConfigError;
-    use crate::ingest::csv::CsvError;
-    use crate::model::ModelError;
-    use crate::pipeline::OpenError;
-    use crate::score::evaluate::TruthError;
-    use crate::train::{TopologyError, TrainError};
-
-    for cause in error.chain() {
-        if cause.is::<ConfigError>() || cause.is::<TopologyError>() {
-            return EXIT_CONFIG;
-        }
-        let of_train = match cause.downcast_ref::<TrainError>() {
-            Some(TrainError::Topology(_)) => return EXIT_CONFIG,
-            Some(TrainError::TooFewRows { .. } | TrainError::NoWindows { .. }) => true,
-            _ => false,
-        };
-        let of_model = cause.is::<ModelError>()
-            || matches!(
-                cause.downcast_ref::<OpenError>(),
-                Some(OpenError::Disagrees { .. })
-            );
-        let of_data =
-            cause.is::<CsvError>() || cause.is::<TruthError>() || cause.is::<recording::Unfit>();
-        if of_train || of_model || of_data {
-            return EXIT_DATA;
-        }
-    }
-    1
-}
-
-/// Whether to use colour and moving progress bars on stderr.
+/// Whether moving progress bars make sense on stderr.
 pub fn lively_stderr() -> bool {
     std::io::stderr().is_terminal()
 }
 
-/// Whether `NO_COLOR` or a pipe asks for plain text on stdout.
-pub fn plain_stdout() -> bool {
-    std::env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty())
-        || !std::io::stdout().is_terminal()
+/// False alarms a week, for clap.
+fn budget(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(number) if number > 0.0 && number <= MOST_FALSE_ALARMS => Ok(number),
+        _ => Err(format!(
+            "must be a number above 0, at most {MOST_FALSE_ALARMS}"
+        )),
+    }
 }
 
-/// A positive number, for clap.
-fn positive(text: &str) -> Result<f64, String> {
-    match text.parse::<f64>() {
-        Ok(number) if number > 0.0 && number.is_finite() => Ok(number),
-        _ => Err("must be a number above 0".to_owned()),
+/// A sampling period, for clap: above zero, and in nanoseconds no more than an `i64` holds.
+fn period(text: &str) -> Result<Duration, String> {
+    let period = humantime::parse_duration(text).map_err(|error| error.to_string())?;
+    if period.is_zero() || i64::try_from(period.as_nanos()).is_err() {
+        return Err("must be above 0s and below 292 years".to_owned());
     }
+    Ok(period)
+}
+
+/// `period` in nanoseconds; [`period`] has seen that it fits.
+fn nanos(period: Duration) -> i64 {
+    i64::try_from(period.as_nanos()).unwrap_or(i64::MAX)
 }
 
 /// A time zone by its IANA name, for clap.
@@ -150,10 +117,61 @@ fn time_zone(text: &str) -> Result<jiff::tz::TimeZone, String> {
         .map_err(|_| format!("{text:?} is not a time zone of this machine (Europe/Paris, UTC ...)"))
 }
 
+/// Some text, for clap.
+fn not_empty(text: &str) -> Result<String, String> {
+    match text.trim() {
+        "" => Err("must not be empty".to_owned()),
+        text => Ok(text.to_owned()),
+    }
+}
+
 fn heads_text(heads: &[crate::model::manifest::HeadKind]) -> String {
-    heads
-        .iter()
-        .map(|head| head.name())
-        .collect::<Vec<_>>()
-        .join(", ")
+    let names: Vec<&str> = heads.iter().map(|head| head.name()).collect();
+    names.join(", ")
+}
+
+/// `1 sensor`, `2 sensors`.
+fn counted(count: usize, what: &str) -> String {
+    format!("{count} {what}{}", if count == 1 { "" } else { "s" })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_command_line_is_sound_and_its_help_fits_a_terminal() {
+        let mut command = Cli::command().term_width(80);
+        command.build();
+        let mut todo = vec![command];
+        while let Some(mut command) = todo.pop() {
+            for help in [command.render_help(), command.render_long_help()] {
+                for line in help.to_string().lines() {
+                    // An example that is copied must stay one line.
+                    let example = line.starts_with("  anomalyd ");
+                    assert!(example || line.chars().count() <= 80, "{line}");
+                    assert!(line.chars().count() <= 100, "{line}");
+                }
+            }
+            todo.extend(command.get_subcommands().cloned());
+        }
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn periods_are_above_zero_and_fit() {
+        assert_eq!(period("1m 30s"), Ok(Duration::from_secs(90)));
+        for text in ["0s", "5", "300years", "-1s", ""] {
+            assert!(period(text).is_err(), "{text}");
+        }
+    }
+
+    #[test]
+    fn budgets_are_numbers_above_zero() {
+        assert_eq!(budget("0.5"), Ok(0.5));
+        for text in ["0", "-1", "nan", "inf", "1e300", "seven"] {
+            assert!(budget(text).is_err(), "{text}");
+        }
+    }
 }

@@ -1,25 +1,37 @@
 //! The running service: wiring only, stages in flow order.
 //!
 //! ```text
-//! sources (tokio tasks) ─► SampleQueue ─► infer thread: Stream ─► channel ─► out thread: sinks
+//! sources (tokio tasks) ─► SampleQueue ─► infer thread: Stream ─► out threads: a sink each
 //! ```
 //!
-//! A session is what one configuration runs. A reload prepares the next session completely before
-//! it ends the old one, so that a bad configuration changes nothing; what was learnt and which
-//! alarm is open goes over to the new one. May import everything but `cli`.
+//! A session is what runs. A reload prepares the next one completely, on a thread of its own, while
+//! the old one goes on, so that a bad configuration changes nothing; what was learnt and which
+//! alarms are open goes over to the new one. May import everything but `cli`.
 
 mod infer;
 mod prepare;
 mod session;
+mod sources;
+mod tally;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use anyhow::Context;
+use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinHandle;
+use tokio::time::Instant;
 
-use crate::output::{LogSink, OutputThread, Sink, StdoutSink};
+pub use sources::SourceConfig;
+
 use prepare::Prepared;
-use session::{End, Session};
+use session::Session;
+
+/// How long a reader of alarms may keep us from ending after a signal.
+const LAST_PATIENCE: Duration = Duration::from_millis(500);
+/// As good as for ever.
+const NO_HURRY: Duration = Duration::from_secs(365 * 86_400);
 
 /// Runs the service until a signal or the end of all sources.
 ///
@@ -39,54 +51,124 @@ pub fn run(config: &Path, root: &Path) -> anyhow::Result<()> {
 
 async fn serve(first: Prepared, config: &Path, root: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut prepared = first;
-    loop {
-        let outputs = OutputThread::spawn(sinks(&prepared))?;
-        let mut session = Session::start(prepared, outputs.sender())?;
-        notify(&[
-            sd_notify::NotifyState::Ready,
-            sd_notify::NotifyState::Status(session.title()),
-        ]);
-        let end = session.run(&mut signals, config, root).await;
-        if !matches!(end, End::Reload(_)) {
-            notify(&[sd_notify::NotifyState::Stopping]);
+    let mut session = Session::start(first)?;
+    let reload = Reload {
+        config: config.to_owned(),
+        root: root.to_owned(),
+    };
+    let ended = watch(&mut session, &mut signals, &reload).await;
+    notify(&[NotifyState::Stopping]);
+    match &ended {
+        Ok(End::Signal(name)) => log::info!(target: "daemon", "stopping: {name}"),
+        Ok(End::Sources) => log::info!(target: "daemon", "stopping: all sources have ended"),
+        Err(_) => {}
+    }
+    let outputs = session.stop().await;
+    match (ended, outputs) {
+        (Ok(End::Sources), Ok(outputs)) => {
+            // Nobody is in a hurry: a slow reader of alarms gets them all.
+            tokio::select! {
+                () = outputs.finish(NO_HURRY) => {}
+                _ = signals.next() => log::error!(target: "daemon", "stopped before all alarms were taken"),
+            }
+            Ok(())
         }
-        let stream = session.stop().await?;
-        match end {
-            End::Reload(mut next) => {
-                next.stream.continue_from(stream);
-                outputs.finish();
-                prepared = *next;
+        (Ok(End::Signal(_)), Ok(outputs)) => {
+            outputs.finish(LAST_PATIENCE).await;
+            Ok(())
+        }
+        (Err(error), Ok(outputs)) => {
+            outputs.finish(LAST_PATIENCE).await;
+            Err(error)
+        }
+        (ended, Err(error)) => Err(ended.err().unwrap_or(error)),
+    }
+}
+
+/// Why the service ends, unless by a failure.
+enum End {
+    Signal(&'static str),
+    Sources,
+}
+
+async fn watch(
+    session: &mut Session,
+    signals: &mut Signals,
+    reload: &Reload,
+) -> anyhow::Result<End> {
+    session.settle().await?;
+    notify(&[NotifyState::Ready, NotifyState::Status(session.title())]);
+    let mut loading: Option<JoinHandle<anyhow::Result<Prepared>>> = None;
+    let mut again = false;
+    let mut report_at = Instant::now() + tally::EVERY;
+    loop {
+        if !session.is_running() && loading.is_none() {
+            return Ok(End::Sources);
+        }
+        tokio::select! {
+            asked = signals.next() => match asked {
+                Asked::Stop(signal) => return Ok(End::Signal(signal)),
+                // The file may have changed since it was read.
+                Asked::Reload if loading.is_some() => again = true,
+                Asked::Reload => loading = Some(reload.start()),
+            },
+            loaded = done(&mut loading) => {
+                loading = None;
+                match loaded {
+                    Ok(next) => {
+                        session.replace(next).await?;
+                        session.settle().await?;
+                    }
+                    Err(error) => log::error!(
+                        target: "daemon",
+                        "reload refused, the configuration in force stays: {error:#}"
+                    ),
+                }
+                if std::mem::take(&mut again) {
+                    loading = Some(reload.start());
+                } else {
+                    notify(&[NotifyState::Ready, NotifyState::Status(session.title())]);
+                }
             }
-            End::Stopped(why) => {
-                log::info!(target: "daemon", "stopping: {why}");
-                outputs.finish();
-                return Ok(());
-            }
-            End::Failed(error) => {
-                outputs.finish();
-                return Err(error);
+            watched = session.watch(), if session.is_running() => watched?,
+            () = tokio::time::sleep_until(report_at) => {
+                report_at += tally::EVERY;
+                session.report();
             }
         }
     }
 }
 
-fn sinks(prepared: &Prepared) -> Vec<Box<dyn Sink>> {
-    let settings = &prepared.settings;
-    let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
-    if settings.output.log {
-        sinks.push(Box::new(LogSink {
-            top_sensors: settings.alarm.top_sensors,
-        }));
+/// What a reload reads.
+struct Reload {
+    config: PathBuf,
+    root: PathBuf,
+}
+
+impl Reload {
+    /// Prepares the next session on a thread of its own: a torch model may take seconds.
+    fn start(&self) -> JoinHandle<anyhow::Result<Prepared>> {
+        let mut states = vec![NotifyState::Reloading];
+        states.extend(NotifyState::monotonic_usec_now().ok());
+        notify(&states);
+        log::info!(target: "daemon", "reading {} again", self.config.display());
+        let (config, root) = (self.config.clone(), self.root.clone());
+        tokio::task::spawn_blocking(move || Prepared::load(&config, &root))
     }
-    if settings.output.stdout {
-        sinks.push(Box::new(StdoutSink::default()));
+}
+
+/// What the loading gives, once there is any.
+async fn done(
+    loading: &mut Option<JoinHandle<anyhow::Result<Prepared>>>,
+) -> anyhow::Result<Prepared> {
+    match loading {
+        Some(loading) => loading.await.context("reading the configuration broke")?,
+        None => std::future::pending().await,
     }
-    sinks
 }
 
 /// Tells systemd, where it listens.
-fn notify(states: &[sd_notify::NotifyState<'_>]) {
+fn notify(states: &[NotifyState<'_>]) {
     if let Err(error) = sd_notify::notify(states) {
         log::warn!(target: "daemon", "systemd cannot be told our state: {error}");
     }

@@ -37,9 +37,9 @@ pub trait Engine: Send {
     /// Forgets all earlier frames: the next window starts with the next frame.
     fn reset(&mut self);
 
-    /// Takes the newest standardised frame `x` `[F]` (finite; stale sensors stand at 0, their
-    /// training mean). Once T frames have been seen since the last reset, writes what the model
-    /// expects of `x` and returns true; before that returns false and leaves `out` alone.
+    /// Takes the newest standardised frame `x` `[F]` (finite; stale sensors are filled in). Once T
+    /// frames have been seen since the last reset, writes what the model expects of `x` and returns
+    /// true; before that returns false and leaves `out` alone.
     ///
     /// # Errors
     /// The frame has no expectation (a worker died, hung or answered rubbish). The engine stays
@@ -66,8 +66,9 @@ pub struct WindowOutputs {
 #[derive(Debug, thiserror::Error)]
 pub enum EngineError {
     #[error(
-        "the torch worker {path} cannot be started: {source}; install it with the anomalyd-torch \
-         package or scripts/libtorch.sh, or use `engine = \"native\"`"
+        "the torch worker {path} cannot be started: {source}; build it with \
+         scripts/build-torch.sh, or do without libtorch: `train --heads neighbour,raw`, \
+         `engine = \"native\"`"
     )]
     WorkerMissing {
         path: PathBuf,

@@ -1,8 +1,53 @@
 //! anomalyd: from sensor samples to explained alarms.
 //!
 //! ```text
-//! ingest ─► frame ─► window ─► engine ─► score ─► alarm ─► output
+//!  MQTT, NDJSON, CSV, simulator
+//!        │
+//!        ▼ samples         frames           x [F]           x̂ [F]          charts          events
+//!    ingest 2 ──► frame 1 ──────► window 3 ─────► engine 4 ─────► score 5 ─────► alarm 6 ─────► output 7
+//!                                     │               │              │              │       (log, stdout)
+//!                                     └───────────────┴── model ─────┴──────────────┘
+//!                                               (the file: weights, manifest, golden vectors)
 //! ```
+//!
+//! Data flows from left to right. A stage imports stages of a lower number only, so that each can be
+//! read, tested and replaced without those after it; `frame` is 1 because all share its types.
+//! Stages 3 to 6 are synchronous, have no clock of their own and do no input or output (but for the
+//! torch engine's worker): the daemon, `replay` and `evaluate` run the very same code.
+//!
+//! # Who may import whom
+//!
+//! `tests/layers.rs` reads this table and fails on every other import.
+//!
+//! | module   | stage | may import | what it is |
+//! |----------|-------|------------|------------|
+//! | frame    | 1     | nothing | samples, frames, time; samples put on a grid |
+//! | ingest   | 2     | frame clock simulate | sources of samples |
+//! | window   | 3     | frame model | standardising, stand-ins for stale sensors |
+//! | engine   | 4     | frame window model | what the model expects: native, or a torch worker |
+//! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
+//! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
+//! | output   | 7     | frame alarm | where alarms go |
+//! | model    | -     | frame | the model file |
+//! | clock    | -     | frame | the time, or a made-up one in tests |
+//! | simulate | -     | frame | a plant of our own and its faults |
+//! | config   | -     | nothing | configuration files to checked settings |
+//! | logging  | -     | nothing | lines for the journal or a terminal |
+//! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
+//! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
+//! | daemon   | -     | all but cli | wires everything to a service |
+//! | cli      | -     | all | the commands |
+//! | bin      | -     | engine | the torch worker `anomalyd-torch` |
+//!
+//! What reaches beyond the crate has its place too:
+//!
+//! | name    | only in | why |
+//! |---------|---------|-----|
+//! | tokio   | ingest output daemon | stages 3 to 6 are synchronous |
+//! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
+//! | tch     | bin | the daemon never links libtorch |
+//! | clap    | cli pipeline bin | command lines |
+//! | unsafe  | engine/kernel bin | vector instructions, and system calls that nix lacks |
 
 pub mod alarm;
 pub mod cli;

@@ -5,16 +5,23 @@ use std::io::Write;
 use log::{LevelFilter, Log, Metadata, Record};
 use systemd_journal_logger::{JournalLog, connected_to_journal};
 
-/// Starts the log. A second call only sets the level (a reload).
+/// Starts the log. A second call changes nothing.
 pub fn start(level: LevelFilter) {
-    // The first logger stays; on a reload installing one again fails, as it should.
-    let _ = match connected_to_journal().then(JournalLog::new) {
+    // The first logger stays, and with it its level: see `set_level`.
+    let started = match connected_to_journal().then(JournalLog::new) {
         Some(Ok(journal)) => journal
             .with_syslog_identifier("anomalyd".to_owned())
             .install(),
         // No journal after all: stderr is always there.
         Some(Err(_)) | None => log::set_logger(&STDERR),
     };
+    if started.is_ok() {
+        log::set_max_level(level);
+    }
+}
+
+/// Takes another level from now on (a reload).
+pub fn set_level(level: LevelFilter) {
     log::set_max_level(level);
 }
 
@@ -29,13 +36,10 @@ impl Log for StderrLog {
 
     fn log(&self, record: &Record<'_>) {
         let level = record.level().as_str().to_ascii_lowercase();
-        // Where stderr is gone there is nobody left to tell.
-        let _ = writeln!(
-            std::io::stderr(),
-            "{level:<5} {}: {}",
-            record.target(),
-            record.args()
-        );
+        let line = format!("{level:<5} {}: {}\n", record.target(), record.args());
+        // In one piece, so that lines of several processes do not mix. Where stderr is gone there
+        // is nobody left to tell.
+        let _ = std::io::stderr().write_all(line.as_bytes());
     }
 
     fn flush(&self) {}

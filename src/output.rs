@@ -1,5 +1,5 @@
-//! Stage 7: where alarms go. A [`Sink`] is written to by the `out` thread alone, in order, and an
-//! alarm is never dropped on the way to it.
+//! Stage 7: where alarms go. Each [`Sink`] is written to by a thread of its own, in order, so that
+//! one whose reader sleeps holds up no other; an alarm is never dropped on the way to it.
 //!
 //! Imports `frame` and `alarm` only.
 
@@ -9,14 +9,18 @@ mod stdout;
 pub use self::log::LogSink;
 pub use self::stdout::StdoutSink;
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
-use std::thread::JoinHandle;
+use std::time::Duration;
+
+use tokio::sync::oneshot;
 
 use crate::alarm::AlarmEvent;
 
 /// Somewhere that alarms are told.
 pub trait Sink: Send {
-    /// As it is called in the log.
+    /// As it is called in the log; at most 11 bytes. There is one sink of a name.
     fn name(&self) -> &'static str;
 
     /// Tells one event.
@@ -26,100 +30,232 @@ pub trait Sink: Send {
     fn tell(&mut self, event: &AlarmEvent) -> std::io::Result<()>;
 }
 
-/// The thread that tells alarms to all sinks. Ends when the last sender is dropped and everything
-/// was told.
-#[derive(Debug)]
-pub struct OutputThread {
-    sender: Sender<AlarmEvent>,
-    thread: JoinHandle<()>,
+/// The threads that tell alarms.
+#[derive(Default)]
+pub struct Outputs {
+    threads: Vec<OutputThread>,
+}
+
+/// Passes events to all sinks. It never waits; what waits for a sink is bounded by how few alarms
+/// flood control lets through.
+#[derive(Clone, Default)]
+pub struct AlarmSender {
+    to: Vec<Sender<Message>>,
+    untold: Vec<Arc<AtomicU64>>,
+}
+
+enum Message {
+    Tell(Arc<AlarmEvent>),
+    /// Another sink takes over behind what was told so far (a reload).
+    Become(Box<dyn Sink>),
+}
+
+struct OutputThread {
+    name: &'static str,
+    sender: Sender<Message>,
+    untold: Arc<AtomicU64>,
+    ended: oneshot::Receiver<()>,
+}
+
+impl Outputs {
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn start(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
+        let mut outputs = Outputs::default();
+        outputs.replace(sinks)?;
+        Ok(outputs)
+    }
+
+    /// Tells further events to `sinks`, in order behind the earlier ones where a sink of the same
+    /// name was there before. Gives the outputs that are not needed any more; they are
+    /// to be finished once all senders from before are gone.
+    ///
+    /// # Errors
+    /// A thread cannot be started.
+    pub fn replace(&mut self, sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Outputs> {
+        let mut before = std::mem::take(&mut self.threads);
+        for sink in sinks {
+            let name = sink.name();
+            match before.iter().position(|thread| thread.name == name) {
+                Some(place) => {
+                    let thread = before.swap_remove(place);
+                    // A thread that is gone shows when the next alarm is sent.
+                    let _ = thread.sender.send(Message::Become(sink));
+                    self.threads.push(thread);
+                }
+                None => self.threads.push(OutputThread::start(sink)?),
+            }
+        }
+        Ok(Outputs { threads: before })
+    }
+
+    pub fn sender(&self) -> AlarmSender {
+        AlarmSender {
+            to: self.threads.iter().map(|t| t.sender.clone()).collect(),
+            untold: self.threads.iter().map(|t| Arc::clone(&t.untold)).collect(),
+        }
+    }
+
+    /// Waits until everything is told, at most for `patience`; all senders must be gone.
+    pub async fn finish(self, patience: Duration) {
+        let deadline = tokio::time::Instant::now() + patience;
+        for thread in self.threads {
+            drop(thread.sender);
+            // An error says that the thread is gone, which is what is waited for.
+            let ended = tokio::time::timeout_at(deadline, thread.ended).await;
+            let untold = thread.untold.load(Ordering::Acquire);
+            if ended.is_err() || untold > 0 {
+                ::log::error!(
+                    target: "out",
+                    "{}: {untold} alarm messages were not taken in time and are lost",
+                    thread.name
+                );
+            }
+        }
+    }
+}
+
+impl AlarmSender {
+    /// Passes `event` on; false where no sink takes it.
+    pub fn send(&self, event: &AlarmEvent) -> bool {
+        let event = Arc::new(event.clone());
+        let mut taken = false;
+        for (sender, untold) in self.to.iter().zip(&self.untold) {
+            // Before it can be told.
+            untold.fetch_add(1, Ordering::Release);
+            taken |= sender.send(Message::Tell(Arc::clone(&event))).is_ok();
+        }
+        taken
+    }
 }
 
 impl OutputThread {
-    /// # Errors
-    /// The thread cannot be started.
-    pub fn spawn(sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Self> {
+    fn start(sink: Box<dyn Sink>) -> std::io::Result<Self> {
+        let name = sink.name();
         let (sender, receiver) = channel();
-        let thread = std::thread::Builder::new()
-            .name("out".to_owned())
-            .spawn(move || tell_all(&receiver, sinks))?;
-        Ok(OutputThread { sender, thread })
-    }
-
-    pub fn sender(&self) -> Sender<AlarmEvent> {
-        self.sender.clone()
-    }
-
-    /// Waits until everything is told. All other senders must be gone.
-    pub fn finish(self) {
-        drop(self.sender);
-        if self.thread.join().is_err() {
-            ::log::error!(target: "out", "the output thread panicked: alarms may be untold");
-        }
+        let (alive, ended) = oneshot::channel::<()>();
+        let untold = Arc::new(AtomicU64::new(0));
+        let count = Arc::clone(&untold);
+        std::thread::Builder::new()
+            .name(format!("out-{name}"))
+            .spawn(move || {
+                tell_all(&receiver, sink, &count);
+                drop(alive);
+            })?;
+        Ok(OutputThread {
+            name,
+            sender,
+            untold,
+            ended,
+        })
     }
 }
 
-fn tell_all(receiver: &Receiver<AlarmEvent>, mut sinks: Vec<Box<dyn Sink>>) {
+fn tell_all(receiver: &Receiver<Message>, mut sink: Box<dyn Sink>, untold: &AtomicU64) {
     // A sink that keeps failing is named at its first failure, and again once it has recovered.
-    let mut failing = vec![false; sinks.len()];
-    for event in receiver {
-        for (sink, failing) in sinks.iter_mut().zip(&mut failing) {
-            match sink.tell(&event) {
-                Ok(()) => {
-                    if std::mem::take(failing) {
-                        ::log::info!(target: "out", "{} takes alarms again", sink.name());
-                    }
+    let mut failed = 0_u64;
+    for message in receiver {
+        let event = match message {
+            Message::Tell(event) => event,
+            Message::Become(next) => {
+                sink = next;
+                continue;
+            }
+        };
+        match sink.tell(&event) {
+            Ok(()) if failed > 0 => {
+                ::log::info!(
+                    target: "out",
+                    "{} takes alarms again; {failed} messages were lost", sink.name()
+                );
+                failed = 0;
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if failed == 0 {
+                    ::log::error!(
+                        target: "out",
+                        "{}: alarm {} cannot be told: {error}", sink.name(), event.id
+                    );
                 }
-                Err(error) if !*failing => {
-                    *failing = true;
-                    ::log::error!(target: "out", "{}: alarm {}: {error}", sink.name(), event.id);
-                }
-                Err(_) => {}
+                failed += 1;
             }
         }
+        untold.fetch_sub(1, Ordering::Release);
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use std::sync::{Arc, Mutex};
+    use std::sync::Mutex;
 
     use super::*;
     use crate::alarm::{AlarmKind, Transition};
     use crate::frame::Timestamp;
 
+    const LONG: Duration = Duration::from_secs(30);
+
     struct Flaky {
+        name: &'static str,
         told: Arc<Mutex<Vec<String>>>,
         failures: usize,
+        /// Held while it sleeps.
+        asleep: Arc<Mutex<()>>,
     }
 
     impl Sink for Flaky {
         fn name(&self) -> &'static str {
-            "flaky"
+            self.name
         }
 
         fn tell(&mut self, event: &AlarmEvent) -> std::io::Result<()> {
+            let _awake = self.asleep.lock().unwrap();
             if self.failures > 0 {
                 self.failures -= 1;
                 return Err(std::io::Error::other("full"));
             }
-            self.told.lock().unwrap().push(event.id.clone());
+            let told = format!("{} {}", self.name, event.id);
+            self.told.lock().unwrap().push(told);
             Ok(())
         }
     }
 
-    #[test]
-    fn every_event_is_told_in_order_and_a_failure_stops_nobody() {
-        let told = Arc::new(Mutex::new(Vec::new()));
-        let flaky = |failures| {
+    #[derive(Default)]
+    struct Bench {
+        told: Arc<Mutex<Vec<String>>>,
+        asleep: Arc<Mutex<()>>,
+    }
+
+    impl Bench {
+        fn sink(&self, name: &'static str, failures: usize) -> Box<dyn Sink> {
             Box::new(Flaky {
-                told: Arc::clone(&told),
+                name,
+                told: Arc::clone(&self.told),
                 failures,
+                asleep: Arc::default(),
             })
-        };
-        let thread = OutputThread::spawn(vec![flaky(2), flaky(0)]).unwrap();
-        for id in ["a", "b", "c"] {
+        }
+
+        fn sleeper(&self) -> Box<dyn Sink> {
+            Box::new(Flaky {
+                name: "sleeper",
+                told: Arc::clone(&self.told),
+                failures: 0,
+                asleep: Arc::clone(&self.asleep),
+            })
+        }
+
+        fn told(&self, name: &str) -> Vec<String> {
+            let told = self.told.lock().unwrap();
+            let own = told.iter().filter_map(|line| line.strip_prefix(name));
+            own.map(|id| id.trim().to_owned()).collect()
+        }
+    }
+
+    fn send(sender: &AlarmSender, ids: &[&str]) {
+        for id in ids {
             let event = AlarmEvent {
-                id: id.to_owned(),
+                id: (*id).to_owned(),
                 kind: AlarmKind::Anomaly,
                 transition: Transition::Raised,
                 time: Timestamp::EPOCH,
@@ -129,9 +265,59 @@ mod tests {
                 sensors: vec![],
                 model: String::new(),
             };
-            thread.sender().send(event).unwrap();
+            assert!(sender.send(&event));
         }
-        thread.finish();
-        assert_eq!(*told.lock().unwrap(), ["a", "b", "c", "c"]);
+    }
+
+    #[tokio::test]
+    async fn every_event_is_told_in_order_and_a_failure_stops_nobody() {
+        let bench = Bench::default();
+        let outputs = Outputs::start(vec![bench.sink("a", 2), bench.sink("b", 0)]).unwrap();
+        send(&outputs.sender(), &["1", "2", "3"]);
+        outputs.finish(LONG).await;
+        assert_eq!(bench.told("a"), ["3"]);
+        assert_eq!(bench.told("b"), ["1", "2", "3"]);
+    }
+
+    #[tokio::test]
+    #[expect(
+        clippy::await_holding_lock,
+        reason = "the lock keeps the sink's own thread asleep"
+    )]
+    async fn a_sink_that_sleeps_holds_up_neither_the_others_nor_the_end() {
+        let bench = Bench::default();
+        let asleep = bench.asleep.lock().unwrap();
+        let outputs = Outputs::start(vec![bench.sleeper(), bench.sink("b", 0)]).unwrap();
+        send(&outputs.sender(), &["1", "2"]);
+        let started = std::time::Instant::now();
+        while bench.told("b").len() < 2 {
+            assert!(started.elapsed() < LONG);
+            std::thread::yield_now();
+        }
+        outputs.finish(Duration::from_millis(50)).await;
+        assert!(bench.told("sleeper").is_empty());
+        drop(asleep);
+    }
+
+    #[tokio::test]
+    #[expect(
+        clippy::await_holding_lock,
+        reason = "the lock keeps the sink's own thread asleep"
+    )]
+    async fn a_reload_keeps_the_order_of_a_sink_and_ends_what_is_left_out() {
+        let bench = Bench::default();
+        let asleep = bench.asleep.lock().unwrap();
+        let mut outputs = Outputs::start(vec![bench.sleeper(), bench.sink("gone", 0)]).unwrap();
+        send(&outputs.sender(), &["1"]);
+        let gone = outputs
+            .replace(vec![bench.sleeper(), bench.sink("new", 0)])
+            .unwrap();
+        gone.finish(LONG).await;
+        send(&outputs.sender(), &["2"]);
+        drop(asleep);
+        outputs.finish(LONG).await;
+        assert_eq!(bench.told("sleeper"), ["1", "2"]);
+        assert_eq!(bench.told("gone"), ["1"]);
+        assert_eq!(bench.told("new"), ["2"]);
     }
 }

@@ -4,28 +4,30 @@
 //! Every threshold comes from residuals on rows that the judging fit never saw.
 
 mod autoencoder;
+mod basis;
 mod closed_form;
 mod folds;
 mod frames;
 mod golden;
 mod topology;
+mod wrap;
 
 pub use autoencoder::AutoencoderConfig;
 pub use frames::TrainingFrames;
 pub use topology::{Topology, TopologyError};
+pub use wrap::wrap;
 
 use std::path::{Path, PathBuf};
 
+use self::basis::{Basis, Unfinished};
 use crate::engine::EngineError;
 use crate::engine::torch::TorchConfig;
 use crate::engine::torch::trainer::Trainer;
 use crate::frame::Timestamp;
 use crate::frame::align::AlignConfig;
-use crate::model::manifest::{self, HeadKind, Training};
-use crate::model::{GraphLstm, Manifest, ModelError, ModelFile, Network};
-use crate::pipeline::CLEAR_AFTER_NANOS;
-use crate::score::calibrate::{Calibration, OutOfSample, calibrate};
-use crate::window::Standardiser;
+use crate::model::manifest::HeadKind;
+use crate::model::{GraphLstm, ModelError, ModelFile, Network};
+use crate::score::calibrate::Calibration;
 
 /// Rows between what a fold learns from and what it judges.
 const EMBARGO: usize = 10;
@@ -68,6 +70,11 @@ pub enum TrainProgress {
         steps: usize,
         loss: f64,
     },
+    /// A module that was trained elsewhere judges the rows.
+    Judging {
+        row: usize,
+        rows: usize,
+    },
     Calibrating,
     Verifying,
 }
@@ -88,10 +95,24 @@ pub enum TrainError {
     )]
     TooFewRows { rows: usize },
     #[error(
-        "no stretch of the data without a gap is longer than a window of {window} rows: give \
-         --period, or data with fewer gaps"
+        "there are no {window} rows in a row without a gap: give data with fewer gaps, or the \
+         rows' own distance as --period"
     )]
     NoWindows { window: usize },
+    #[error("{found} sensors are too many for one model: leave columns out, {limit} is the most")]
+    TooManySensors { found: usize, limit: usize },
+    #[error(
+        "column {sensor}: its values are too large to learn from, their mean or spread is no \
+         number any more; mend the rows, or leave the column out"
+    )]
+    TooLarge { sensor: String },
+    #[error(
+        "the module is for {module} sensors, but the recording has {recording}: give it the columns \
+         that the module was trained on, in their order"
+    )]
+    OtherWidth { module: usize, recording: usize },
+    #[error("the module answers with values that are not finite; a model must answer every window")]
+    NotFinite,
     #[error(transparent)]
     Topology(#[from] TopologyError),
     #[error(transparent)]
@@ -113,42 +134,24 @@ pub fn train(
     scratch: &Path,
     progress: &mut dyn FnMut(TrainProgress),
 ) -> Result<Trained, TrainError> {
-    let sensors = data.sensors.len();
-    let rows = data
-        .times
-        .iter()
-        .copied()
-        .zip(data.values.chunks_exact(sensors.max(1)));
-    let frames = TrainingFrames::gather(sensors, config.align, rows);
-    if frames.rows() < FEWEST_ROWS {
-        return Err(TrainError::TooFewRows {
-            rows: frames.rows(),
-        });
-    }
-    let allowed = config
-        .topology
-        .as_ref()
-        .map(|t| t.edges(data.sensors))
-        .transpose()?;
     let wants_autoencoder = config.heads.contains(&HeadKind::Reconstruction);
     // A missing trainer is told before minutes of other work, not after.
     let trainer = match wants_autoencoder {
         true => Some(Trainer::find(config.torch.worker.as_deref())?),
         false => None,
     };
-
     progress(TrainProgress::Graph);
     let embargo = EMBARGO.max(config.window);
-    let closed = closed_form::fit(&frames, embargo, allowed.as_ref());
-    let mut manifest_sensors = frames::manifest_sensors(data.sensors, data.units, &frames.scale);
-    let standardiser = Standardiser::new(&manifest_sensors, &closed.graph.edges);
-    let x = imputed(&frames, &standardiser);
+    let basis = Basis::learn(data, config, embargo)?;
+    let Basis {
+        frames, x, closed, ..
+    } = &basis;
 
     let fitted = match &trainer {
         Some(trainer) => {
             let rows = autoencoder::Rows {
-                frames: &frames,
-                x: &x,
+                frames,
+                x,
                 window: config.window,
                 embargo,
             };
@@ -165,28 +168,14 @@ pub fn train(
 
     progress(TrainProgress::Calibrating);
     let of_head = |head: &HeadKind| match (head, &fitted) {
-        (HeadKind::Reconstruction, Some(fitted)) => fitted.residual.clone(),
-        (HeadKind::Neighbour, _) => closed.neighbour.clone(),
-        (HeadKind::Raw | HeadKind::Reconstruction, _) => closed.raw.clone(),
+        (HeadKind::Reconstruction, Some(fitted)) => (*head, fitted.residual.clone()),
+        (HeadKind::Neighbour, _) => (*head, closed.neighbour.clone()),
+        (HeadKind::Raw | HeadKind::Reconstruction, _) => (*head, closed.raw.clone()),
     };
-    let residuals = OutOfSample {
-        sensors,
-        heads: config.heads.iter().map(of_head).collect(),
-        restart: frames.restart.clone(),
-        period_seconds: config.align.period_nanos as f64 / 1e9,
-    };
-    let calibration = calibrate(&residuals, separation(config.align.period_nanos));
-    for (i, sensor) in manifest_sensors.iter_mut().enumerate() {
-        sensor.residual = calibration
-            .spreads
-            .iter()
-            .map(|head| head[i].clone())
-            .collect();
-    }
-
+    let residuals = config.heads.iter().map(of_head).collect();
     let loss = fitted.as_ref().map(|fitted| fitted.loss);
     let network = GraphLstm {
-        sensors,
+        sensors: frames.sensors,
         window: config.window,
         autoencoder: fitted.map(|fitted| fitted.autoencoder),
         neighbour: config
@@ -194,68 +183,11 @@ pub fn train(
             .contains(&HeadKind::Neighbour)
             .then(|| closed.graph.to_linear()),
     };
-    let manifest = Manifest {
-        schema: manifest::SCHEMA,
-        created_by: concat!("anomalyd ", env!("CARGO_PKG_VERSION")).to_owned(),
-        created_at: created_at(),
-        name: config.name.clone(),
-        version: config.version.clone(),
-        period_seconds: residuals.period_seconds,
-        window: config.window,
-        hidden: network.hidden(),
-        heads: config.heads.clone(),
-        max_false_alarms_per_week: config.max_false_alarms_per_week,
-        training: Training {
-            rows: frames.rows(),
-            span_seconds: frames.last.seconds_since(frames.first),
-            missing: frames.missing,
-            loss,
-            command: config.command.clone(),
-        },
-        charts: calibration.charts.clone(),
-        sensors: manifest_sensors,
-        edges: closed.graph.edges.clone(),
-    };
-
-    progress(TrainProgress::Verifying);
-    let model = ModelFile {
+    let model = Unfinished {
         path: scratch.join("trained.pt"),
         network: Network::GraphLstm(network),
-        manifest,
-        golden: crate::model::golden::Golden::default(),
-        digest: String::new(),
+        residuals,
+        loss,
     };
-    let (model, without_torch) = golden::add(model, &frames, &x, &config.torch)?;
-    Ok(Trained {
-        model,
-        calibration,
-        without_torch,
-    })
-}
-
-/// `frames.x` with stale values filled in as the pipeline would.
-fn imputed(frames: &TrainingFrames, standardiser: &Standardiser) -> Vec<f32> {
-    let mut x = frames.x.clone();
-    for row in x.chunks_exact_mut(frames.sensors.max(1)) {
-        standardiser.impute_missing(row);
-    }
-    x
-}
-
-/// Samples that part two alarms: the off delay, at least three samples.
-fn separation(period_nanos: i64) -> usize {
-    let samples = CLEAR_AFTER_NANOS / period_nanos.max(1);
-    usize::try_from(samples).unwrap_or(usize::MAX).max(3)
-}
-
-/// Now, or the moment that `SOURCE_DATE_EPOCH` names (reproducible-builds.org), so that the same
-/// command can make the same file again.
-fn created_at() -> String {
-    use crate::clock::{Clock, SystemClock};
-    let given = std::env::var("SOURCE_DATE_EPOCH")
-        .ok()
-        .and_then(|seconds| seconds.parse().ok());
-    // Whole seconds: nobody needs more, and the line stays readable.
-    let now = || SystemClock.now().nanos().div_euclid(1_000_000_000);
-    Timestamp::from_seconds(given.unwrap_or_else(now)).to_string()
+    basis.finish(model, config, progress)
 }

@@ -87,7 +87,7 @@ fn without_keys_the_documented_defaults_hold() {
     assert_eq!(settings.alarm.clear_after, Duration::from_secs(600));
     assert_eq!(settings.alarm.top_sensors, 3);
     assert!(settings.alarm.silent);
-    assert!(settings.output.log && !settings.output.stdout);
+    assert!(settings.output.log && settings.output.stdout);
     let [
         SourceSettings::Ndjson(ndjson),
         SourceSettings::Csv(csv),

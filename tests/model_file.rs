@@ -281,7 +281,7 @@ fn missing_and_damaged_parts_are_refused_with_the_reason() {
     let mut entries = good.clone();
     entries.retain(|entry| !entry.name.starts_with("extra/"));
     torchscript::save_entries(&path, &entries).unwrap();
-    says(&refusal(&path), "anomalyd model wrap");
+    says(&refusal(&path), "as `anomalyd train` wrote it");
 
     entries.push(Entry::new("extra/manifest.toml", Vec::new()));
     torchscript::save_entries(&path, &entries).unwrap();

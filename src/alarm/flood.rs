@@ -2,7 +2,7 @@
 //! drifts.
 //!
 //! Every notice that nobody confirms raises a level that leaks at the budget's rate; above two
-//! the bar rises fourfold with each further notice. A second set of levels, one a sensor, turns down the
+//! the bar rises threefold with each further notice. A second set of levels, one a sensor, turns down the
 //! sensors behind the notices, so that one nuisance sensor does not deafen the rest.
 
 use crate::frame::Timestamp;
@@ -11,9 +11,8 @@ const SECONDS_A_WEEK: f64 = 7.0 * 86_400.0;
 /// The level above which the bar rises. A new appliance starts at it: quiet time earns the credit
 /// for two notices in a row, nobody is given it (docs/decisions/0003-flood-credit.md).
 const FREE_LEVEL: f64 = 2.0;
-/// What a level above that multiplies the bar by. Doubling it let floods through that broke the
-/// promise on recordings of two weeks; the events that matter stand far above the threshold.
-const GAIN_A_LEVEL: f64 = 4.0;
+/// What a level above that multiplies the bar by (docs/decisions/0003-flood-credit.md).
+const GAIN_A_LEVEL: f64 = 3.0;
 /// A notice is charged to at most this many sensors ...
 const CHARGED_SENSORS: usize = 3;
 /// ... that reach this share of the strongest one.
@@ -110,14 +109,14 @@ mod tests {
         for _ in 0..2 {
             flood.charge(&[5.0, 1.0]);
         }
-        assert_eq!(flood.gain(), 16.0);
+        assert_eq!(flood.gain(), 9.0);
         assert_eq!(flood.attenuation(), [2.0, 0.0]);
         // Seven a week is one a day; sensors leak at a quarter of it.
         flood.advance(Timestamp::from_seconds(86_400));
-        assert!((flood.gain() - 4.0).abs() < 1e-9);
+        assert!((flood.gain() - 3.0).abs() < 1e-9);
         assert!((flood.attenuation()[0] - 1.75).abs() < 1e-5);
         flood.advance(Timestamp::from_seconds(0));
-        assert!((flood.gain() - 4.0).abs() < 1e-9);
+        assert!((flood.gain() - 3.0).abs() < 1e-9);
         flood.advance(Timestamp::from_seconds(86_400 * 60));
         assert_eq!((flood.gain(), flood.attenuation()[0]), (1.0, 0.0));
     }

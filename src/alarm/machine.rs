@@ -33,6 +33,8 @@ pub struct OpenAlarm {
     pub raised_at: Timestamp,
     pub peak_score: f64,
     last_notice: Timestamp,
+    /// Flood control's gain at the raise, before this alarm's own notice was charged.
+    gain: f64,
     below_since: Option<Timestamp>,
     below_samples: u32,
 }
@@ -82,6 +84,11 @@ impl AlarmMachine {
         self.config.thresholds
     }
 
+    /// The off delay.
+    pub fn clear_after_nanos(&self) -> i64 {
+        self.config.clear_after_nanos
+    }
+
     /// Takes over the open alarm and flood control of `earlier`; of each sensor only when the
     /// sensors are the same ones.
     pub fn continue_from(&mut self, earlier: AlarmMachine, same_sensors: bool) {
@@ -107,7 +114,10 @@ impl AlarmMachine {
         let change = match self.open.take() {
             None if score >= 1.0 => Some(self.raise(time, score, scorer)),
             None => None,
-            Some(open) => self.continue_open(open, time, score, scorer),
+            Some(open) => {
+                let (score, change) = self.continue_open(open, time, ratio, scorer);
+                return Judgement { score, change };
+            }
         };
         Judgement { score, change }
     }
@@ -129,6 +139,7 @@ impl AlarmMachine {
             raised_at: time,
             peak_score: score,
             last_notice: time,
+            gain: self.flood.gain(),
             below_since: None,
             below_samples: 0,
         };
@@ -137,33 +148,39 @@ impl AlarmMachine {
         (Transition::Raised, open)
     }
 
+    /// The sample of an alarm that is on. Its own notice has raised flood control's bar; a fault
+    /// that persists must not look cleared because of that, so the alarm is held to the bar that
+    /// it was raised at until its next notice is due. Then it must merit one, or clear.
     fn continue_open(
         &mut self,
         mut open: OpenAlarm,
         time: Timestamp,
-        score: f64,
+        ratio: f64,
         scorer: &Scorer,
-    ) -> Option<(Transition, OpenAlarm)> {
+    ) -> (f64, Option<(Transition, OpenAlarm)>) {
+        let gain = self.flood.gain();
+        let due = time.nanos_since(open.last_notice) >= self.repeat_after_nanos();
+        let score = ratio / if due { gain } else { gain.min(open.gain) };
         open.peak_score = open.peak_score.max(score);
-        if score < CLEAR_SHARE {
+        let mut change = None;
+        if score >= CLEAR_SHARE {
+            open.below_since = None;
+            open.below_samples = 0;
+            if due {
+                open.last_notice = time;
+                self.charge(scorer);
+                change = Some((Transition::Updated, open.clone()));
+            }
+        } else {
             let since = *open.below_since.get_or_insert(time);
             open.below_samples += 1;
             let long = time.nanos_since(since) >= self.config.clear_after_nanos;
             if long && open.below_samples >= CLEAR_SAMPLES {
-                return Some((Transition::Cleared, open));
+                return (score, Some((Transition::Cleared, open)));
             }
-        } else {
-            open.below_since = None;
-            open.below_samples = 0;
-        }
-        let mut change = None;
-        if score >= CLEAR_SHARE && time.nanos_since(open.last_notice) >= self.repeat_after_nanos() {
-            open.last_notice = time;
-            self.charge(scorer);
-            change = Some((Transition::Updated, open.clone()));
         }
         self.open = Some(open);
-        change
+        (score, change)
     }
 
     fn charge(&mut self, scorer: &Scorer) {
@@ -250,7 +267,7 @@ mod tests {
     fn the_id_is_stable_until_the_alarm_clears_and_new_for_the_next() {
         let (mut machine, scorer) = machine(7.0);
         let mut ids = Vec::new();
-        for (row, score) in [2.0, 0.0, 0.0, 0.0, 2.0].iter().enumerate() {
+        for (row, score) in [2.0, 0.0, 0.0, 0.0, 4.0].iter().enumerate() {
             let time = Timestamp::from_seconds(row as i64 * 600);
             if let Some((_, open)) = machine.step(time, at(*score), &scorer).change {
                 ids.push(open.id);
@@ -280,7 +297,7 @@ mod tests {
             }
             let weeks = (scores.len() as i64 * step) as f64 / (7.0 * 86_400.0);
             let largest = scores.iter().copied().fold(0.8, f64::max);
-            let bound = budget * weeks + 1.0 + (largest / CLEAR_SHARE).log(4.0);
+            let bound = budget * weeks + 1.0 + (largest / CLEAR_SHARE).log(3.0);
             prop_assert!(f64::from(notices) <= bound + 1e-6, "{notices} > {bound}");
         }
 

@@ -12,10 +12,14 @@ pub struct SilentSensor {
     pub last_value: Option<f64>,
 }
 
+/// How long the list of silent sensors must have stood before it is told again, so that a gateway
+/// that dies under fifty sensors is not fifty messages.
+const SETTLE_NANOS: i64 = 30 * 1_000_000_000;
+
 #[derive(Debug, Clone)]
 pub struct SilentWatch {
-    names: Vec<String>,
-    units: Vec<String>,
+    /// `[F]`: name and unit.
+    sensors: Vec<(String, String)>,
     model: String,
     /// How long all sensors must report before the alarm clears, so that a loose contact is one
     /// alarm and not one a minute.
@@ -27,21 +31,17 @@ pub struct SilentWatch {
 struct OpenSilence {
     id: String,
     raised_at: Timestamp,
-    named: Vec<usize>,
     evidence: Vec<SensorEvidence>,
     back_since: Option<Timestamp>,
+    /// When the last sensor was added that the notices so far do not name.
+    unsaid_since: Option<Timestamp>,
 }
 
 impl SilentWatch {
-    pub fn new(
-        names: Vec<String>,
-        units: Vec<String>,
-        model: String,
-        clear_after_nanos: i64,
-    ) -> Self {
+    /// `sensors` `[F]`: name and unit.
+    pub fn new(sensors: Vec<(String, String)>, model: String, clear_after_nanos: i64) -> Self {
         SilentWatch {
-            names,
-            units,
+            sensors,
             model,
             clear_after_nanos,
             open: None,
@@ -57,9 +57,9 @@ impl SilentWatch {
             let mut open = OpenSilence {
                 id: alarm_id(&self.model, AlarmKind::Silent, time, 0),
                 raised_at: time,
-                named: Vec::new(),
                 evidence: Vec::new(),
                 back_since: None,
+                unsaid_since: None,
             };
             self.name_new(&mut open, silent);
             return Some(self.emit(open, time, Transition::Raised));
@@ -76,20 +76,43 @@ impl SilentWatch {
         }
         open.back_since = None;
         if self.name_new(&mut open, silent) {
+            open.unsaid_since = Some(time);
+        }
+        if settled(&open).is_some_and(|settled| time >= settled) {
+            open.unsaid_since = None;
             return Some(self.emit(open, time, Transition::Updated));
         }
         self.open = Some(open);
         None
     }
 
+    /// When [`SilentWatch::step`] would have something to say although nothing changes.
+    pub fn wants_look_at(&self) -> Option<Timestamp> {
+        self.open.as_ref().and_then(settled)
+    }
+
+    /// Takes over the open alarm of the watch before a reload.
+    pub fn continue_from(&mut self, earlier: SilentWatch) {
+        self.open = earlier.open;
+    }
+
+    /// Ends the open alarm, as nobody will watch on.
+    pub fn end(&mut self, time: Timestamp) -> Option<AlarmEvent> {
+        let open = self.open.take()?;
+        let event = self.emit(open, time, Transition::Cleared);
+        self.open = None;
+        Some(event)
+    }
+
     fn name_new(&self, open: &mut OpenSilence, silent: &[SilentSensor]) -> bool {
-        let before = open.named.len();
+        let before = open.evidence.len();
         for one in silent {
-            if !open.named.contains(&one.sensor) {
-                open.named.push(one.sensor);
+            let (sensor, unit) = &self.sensors[one.sensor];
+            // By name: a reload may have brought a model with the sensors in another order.
+            if !open.evidence.iter().any(|named| named.sensor == *sensor) {
                 open.evidence.push(SensorEvidence {
-                    sensor: self.names[one.sensor].clone(),
-                    unit: self.units[one.sensor].clone(),
+                    sensor: sensor.clone(),
+                    unit: unit.clone(),
                     seen: one.last_value,
                     expected: None,
                     from: Vec::new(),
@@ -98,7 +121,7 @@ impl SilentWatch {
                 });
             }
         }
-        open.named.len() > before
+        open.evidence.len() > before
     }
 
     fn emit(&mut self, open: OpenSilence, time: Timestamp, transition: Transition) -> AlarmEvent {
@@ -118,18 +141,17 @@ impl SilentWatch {
     }
 }
 
+fn settled(open: &OpenSilence) -> Option<Timestamp> {
+    open.unsaid_since.map(|since| since.add_nanos(SETTLE_NANOS))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn watch() -> SilentWatch {
-        let names = vec!["LIT101".to_owned(), "FIT101".to_owned()];
-        SilentWatch::new(
-            names,
-            vec![String::new(); 2],
-            "m".to_owned(),
-            600_000_000_000,
-        )
+        let sensors = ["LIT101", "FIT101"].map(|name| (name.to_owned(), String::new()));
+        SilentWatch::new(sensors.to_vec(), "m".to_owned(), 600_000_000_000)
     }
 
     fn silent(sensor: usize) -> SilentSensor {
@@ -146,18 +168,51 @@ mod tests {
         assert_eq!(watch.step(at(0), &[]), None);
         let raised = watch.step(at(1), &[silent(0)]).unwrap();
         assert_eq!(raised.transition, Transition::Raised);
-        assert!(
-            raised.text(3).ends_with("LIT101  silent, last value 3.5"),
-            "{}",
-            raised.text(3)
+        assert_eq!(
+            raised.text(3).split_once(" raised: ").unwrap().1,
+            "no values from 1 sensor, 00:00:01 UTC\n  LIT101  silent, last value 3.5"
         );
         assert_eq!(watch.step(at(2), &[silent(0)]), None);
-        let updated = watch.step(at(3), &[silent(0), silent(1)]).unwrap();
+        // Told once the list has stood for a while.
+        assert_eq!(watch.step(at(3), &[silent(0), silent(1)]), None);
+        assert_eq!(watch.wants_look_at(), Some(at(33)));
+        assert_eq!(watch.step(at(32), &[silent(0), silent(1)]), None);
+        let updated = watch.step(at(33), &[silent(0), silent(1)]).unwrap();
         assert_eq!(
             (updated.transition, updated.sensors.len()),
             (Transition::Updated, 2)
         );
         assert_eq!(updated.id, raised.id);
+        assert!(
+            updated
+                .text(1)
+                .contains("stands for 32 s: no values from 2 sensors by now"),
+            "{}",
+            updated.text(1)
+        );
+        assert_eq!(watch.wants_look_at(), None);
+    }
+
+    #[test]
+    fn an_open_alarm_survives_a_reload_and_can_be_ended() {
+        let at = Timestamp::from_seconds;
+        let mut before = watch();
+        let raised = before.step(at(1), &[silent(0)]).unwrap();
+        // The new model knows the sensors in another order.
+        let mut sensors = before.sensors.clone();
+        sensors.reverse();
+        let mut after = SilentWatch::new(sensors, "n".to_owned(), 10_000_000_000);
+        after.continue_from(before);
+        assert_eq!(after.step(at(2), &[silent(1)]), None, "LIT101 as before");
+        assert_eq!(after.step(at(3), &[]), None);
+        let cleared = after.clone().step(at(13), &[]).unwrap();
+        assert_eq!(
+            (cleared.id.as_str(), cleared.transition),
+            (raised.id.as_str(), Transition::Cleared)
+        );
+        let ended = after.end(at(4)).unwrap();
+        assert_eq!(ended.transition, Transition::Cleared);
+        assert_eq!((after.end(at(5)), after.step(at(5), &[])), (None, None));
     }
 
     #[test]

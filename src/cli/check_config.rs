@@ -8,12 +8,15 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
+use super::print::{print, print_json};
 use crate::config::{self, Mistake, Settings, SourceSettings};
 
-/// Check the configuration and name every mistake
-///
-/// Exit status: 0 without errors (warnings do not count), 78 with errors.
+const AFTER_HELP: &str = "\
+Exit status: 0 without errors (warnings do not count), 78 with errors. Example:
+  anomalyd check-config --config ./anomalyd.toml";
+
 #[derive(Debug, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct CheckConfigArgs {
     /// The configuration file; its drop-ins are in the folder of the same name with .d at the end
     #[arg(long, value_name = "PATH", default_value = config::DEFAULT_PATH)]
@@ -125,14 +128,11 @@ fn counted(count: usize, what: &str) -> String {
 /// # Errors
 /// Standard output cannot be written.
 pub fn run(args: &CheckConfigArgs, sensors_of: SensorsOf<'_>) -> anyhow::Result<ExitCode> {
-    use std::io::Write;
     let report = check(args, sensors_of);
-    let mut out = std::io::stdout().lock();
     if args.json {
-        serde_json::to_writer_pretty(&mut out, &report)?;
-        writeln!(out)?;
+        print_json(&report)?;
     } else {
-        write!(out, "{report}")?;
+        print(&report)?;
     }
     Ok(if report.ok {
         ExitCode::SUCCESS

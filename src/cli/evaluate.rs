@@ -5,16 +5,24 @@ pub mod table;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use clap::Args;
+use clap::{ArgGroup, Args};
 
+use super::judge::JudgeArgs;
+use super::print::{print, print_json, tell};
 use super::recording::Recording;
-use super::replay::JudgeArgs;
 use crate::alarm::{AlarmKind, Transition};
-use crate::ingest::csv::{BadValues, CsvOptions};
 use crate::pipeline::{Happening, Outcome, Stream};
 use crate::score::evaluate::{AlarmSpan, Evaluation, Report, Truth};
 
+const AFTER_HELP: &str = "\
+Row counts of labels and events are those of the recording, from 0; nothing is
+point-adjusted (docs/evaluation.md). Examples:
+  anomalyd evaluate --model plant.pt --data test.csv --labels test.labels.csv
+  anomalyd evaluate --model plant.pt --data test.csv --events test.events.json --json";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
+#[command(group(ArgGroup::new("truth").required(true).multiple(true).args(["labels", "events"])))]
 pub struct EvaluateArgs {
     #[command(flatten)]
     judge: JudgeArgs,
@@ -37,21 +45,16 @@ pub struct EvaluateArgs {
 /// # Errors
 /// The model, the recording or its labels are unusable.
 pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
-    if args.labels.is_none() && args.events.is_none() {
-        anyhow::bail!("evaluate needs --labels or --events to compare with");
-    }
     let (model, mut stream) = args.judge.open(false)?;
     let manifest = &model.manifest;
-    let options = CsvOptions {
-        zone: args.judge.zone.clone(),
-        bad: BadValues::Missing,
-    };
+    let options = args.judge.csv_options();
     let mut recording = Recording::open(&args.data, manifest, options, true)?;
     let mut rows = Vec::new();
     let mut values = vec![f64::NAN; manifest.sensors.len()];
     while let Some(time) = recording.next_row(&mut values)? {
         rows.push((time, values.clone()));
     }
+    recording.require_every_row()?;
     let truth = Truth::load(args.labels.as_deref(), args.events.as_deref(), rows.len())?;
 
     let mut judged = Judged {
@@ -70,13 +73,16 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     let seconds = started.elapsed().as_secs_f64();
     let counts = stream.pipeline().counts();
     if counts.scored == 0 {
-        return Err(recording.nothing_scored(manifest).into());
+        let period_seconds = args.judge.period_seconds(manifest);
+        return Err(recording
+            .nothing_scored(manifest.window, period_seconds)
+            .into());
     }
     if counts.unscored > 0 {
-        eprintln!(
+        tell(format_args!(
             "warning: {} samples were not scored: the engine failed",
             counts.unscored
-        );
+        ));
     }
     judged.close(rows.len());
 
@@ -93,10 +99,9 @@ pub fn run(args: EvaluateArgs) -> anyhow::Result<()> {
     };
     let report = Report::new(&evaluation);
     match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => print!("{}", table::render(&report)),
+        true => print_json(&report),
+        false => print(table::render(&report)),
     }
-    Ok(())
 }
 
 fn budget(args: &EvaluateArgs, stream: &Stream) -> f64 {

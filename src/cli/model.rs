@@ -1,7 +1,9 @@
-//! `anomalyd model`: what is in a model file, and whether this machine reproduces it.
+//! `anomalyd model`: what is in a model file, whether this machine reproduces it, and models of
+//! modules from elsewhere.
 
 mod inspect;
 mod verify;
+mod wrap;
 
 use std::path::Path;
 use std::process::ExitCode;
@@ -16,6 +18,8 @@ pub enum ModelCommand {
     Inspect(inspect::InspectArgs),
     /// Does this machine reproduce the golden vectors, on each engine?
     Verify(verify::VerifyArgs),
+    /// Make a model of a TorchScript module that was trained elsewhere
+    Wrap(Box<wrap::WrapArgs>),
 }
 
 /// # Errors
@@ -24,6 +28,7 @@ pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
     match command {
         ModelCommand::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Verify(args) => verify::run(args),
+        ModelCommand::Wrap(args) => wrap::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -1,34 +1,65 @@
-//! What the commands on recordings share: a file's columns as the model's sensors, and what a
-//! model would have raised.
+//! What the commands on recordings share: a file's columns as the model's sensors, and what makes
+//! a recording unfit.
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
-use crate::frame::Timestamp;
+use super::print::{few, tell};
+use crate::frame::{Timestamp, format_span};
 use crate::ingest::csv::{ColumnMap, CsvOptions, CsvReader};
 use crate::model::Manifest;
-use crate::score::calibrate::Calibration;
-use crate::score::threshold::Thresholds;
+
+/// Rows this many periods apart are told of: what lies between is carried on, not seen.
+const SPARSE: f64 = 1.5;
 
 /// A recording that cannot be what the model watches.
 #[derive(Debug, thiserror::Error)]
 pub enum Unfit {
     #[error("{path}: has none of the model's sensors ({example} ...): is it another plant's?")]
     NoSensor { path: PathBuf, example: String },
-    #[error(
-        "{path}: nothing could be scored: the model wants {window} rows without a gap, {period} \
-         apart, and the recording's rows are {found} apart; give --period, or a recording as the \
-         model was trained on"
-    )]
-    NothingScored {
+    #[error("{path}: {absent}")]
+    Absent {
         path: PathBuf,
+        absent: crate::ingest::csv::AbsentSensors,
+    },
+    #[error(
+        "{path}: nothing could be scored: it has {rows}, and the model (one frame each {period}) \
+         needs {window} in a row"
+    )]
+    TooShort {
+        path: PathBuf,
+        rows: String,
         window: usize,
+        period: String,
+    },
+    #[error(
+        "{path}: nothing could be scored: its rows are {found} apart, but should be {period} apart \
+         (the model's period, or --period); give a recording like that, or train a model on rows \
+         like these"
+    )]
+    OtherPeriod {
+        path: PathBuf,
         period: String,
         found: String,
     },
+    #[error(
+        "{path}: nothing could be scored: nowhere are there {window} rows in a row, {period} apart, \
+         with any value in them"
+    )]
+    NoWindow {
+        path: PathBuf,
+        window: usize,
+        period: String,
+    },
+    #[error(
+        "{path}: {}, so that labels and events, which count rows, would not fit; mend the rows \
+         named above",
+        if *.rows == 1 { "1 row is unusable".to_owned() } else { format!("{rows} rows are unusable") }
+    )]
+    RowsLost { path: PathBuf, rows: u64 },
     #[error("{path}: {reason}")]
     Units { path: PathBuf, reason: String },
+    #[error("{path}: {reason}")]
+    Untrainable { path: PathBuf, reason: String },
 }
 
 /// Rows of a CSV file in the order of the model's sensors.
@@ -66,21 +97,23 @@ impl Recording {
             .into());
         }
         if complete {
-            map.require_all()
-                .with_context(|| path.display().to_string())?;
+            map.require_all().map_err(|absent| Unfit::Absent {
+                path: path.to_owned(),
+                absent,
+            })?;
         } else if !map.absent().is_empty() {
-            eprintln!(
-                "warning: {}: without {}; they count as silent",
+            tell(format_args!(
+                "warning: {}: without {}; absent sensors count as silent",
                 path.display(),
-                map.absent().join(", ")
-            );
+                few(map.absent())
+            ));
         }
         if !map.unknown().is_empty() {
-            eprintln!(
-                "note: {}: columns that the model does not know are ignored: {}",
+            tell(format_args!(
+                "note: {}: ignored, for the model does not know them: {}",
                 path.display(),
-                map.unknown().join(", ")
-            );
+                few(map.unknown())
+            ));
         }
         Ok(Recording {
             reader,
@@ -100,7 +133,7 @@ impl Recording {
     pub fn next_row(&mut self, values: &mut [f64]) -> anyhow::Result<Option<Timestamp>> {
         let Some(time) = self.reader.next_row(&mut self.row)? else {
             for line in self.reader.rejected().lines() {
-                eprintln!("warning: {line}");
+                tell(format_args!("warning: {line}"));
             }
             return Ok(None);
         };
@@ -116,6 +149,11 @@ impl Recording {
         self.rows
     }
 
+    /// Time of the first row.
+    pub fn first(&self) -> Option<Timestamp> {
+        self.first
+    }
+
     /// Time from the first to the last row, in seconds.
     pub fn span_seconds(&self) -> f64 {
         match (self.first, self.last) {
@@ -124,22 +162,67 @@ impl Recording {
         }
     }
 
-    /// Says why nothing was scored.
-    pub fn nothing_scored(&self, manifest: &Manifest) -> Unfit {
+    /// Fails where rows were left out: their number in the file would be lost.
+    ///
+    /// # Errors
+    /// A row was unusable.
+    pub fn require_every_row(&self) -> Result<(), Unfit> {
+        match self.reader.rejected().rows {
+            0 => Ok(()),
+            rows => Err(Unfit::RowsLost {
+                path: self.path.clone(),
+                rows,
+            }),
+        }
+    }
+
+    /// Says so where the rows are further apart than `period_seconds`; gaps do not count.
+    pub fn tell_if_sparse(&self, period_seconds: f64, scored_frames: u64) {
+        // Frames between the rows are made by carrying values on, so there are more than rows.
+        if scored_frames as f64 > SPARSE * self.rows as f64 {
+            tell(format_args!(
+                "warning: {}: its rows are further apart than the model's {}; values in between \
+                 were carried on",
+                self.path.display(),
+                seconds_text(period_seconds)
+            ));
+        }
+    }
+
+    /// Says why nothing was scored by a model of windows of `window` frames, `period_seconds` apart.
+    pub fn nothing_scored(&self, window: usize, period_seconds: f64) -> Unfit {
+        let path = self.path.clone();
+        let period = seconds_text(period_seconds);
         let step = self.span_seconds() / self.rows.saturating_sub(1).max(1) as f64;
-        Unfit::NothingScored {
-            path: self.path.clone(),
-            window: manifest.window,
-            period: seconds_text(manifest.period_seconds),
-            found: seconds_text(step),
+        if self.rows < window {
+            let rows = super::counted(self.rows, "row");
+            Unfit::TooShort {
+                path,
+                rows,
+                window,
+                period,
+            }
+        } else if step > SPARSE * period_seconds {
+            Unfit::OtherPeriod {
+                path,
+                period,
+                found: seconds_text(step),
+            }
+        } else {
+            Unfit::NoWindow {
+                path,
+                window,
+                period,
+            }
         }
     }
 }
 
-fn seconds_text(seconds: f64) -> String {
+/// A period as people write it; spans that are not whole milliseconds are rounded.
+pub fn seconds_text(seconds: f64) -> String {
     match std::time::Duration::try_from_secs_f64((seconds * 1e3).round() / 1e3) {
-        Ok(duration) => humantime::format_duration(duration).to_string(),
-        Err(_) => format!("{seconds} s"),
+        Ok(duration) if !duration.is_zero() => humantime::format_duration(duration).to_string(),
+        _ => format_span(seconds),
     }
 }
 
@@ -158,19 +241,25 @@ pub fn units(path: Option<&Path>, sensors: &[String]) -> anyhow::Result<Vec<Stri
         .trim(csv::Trim::All)
         .from_path(path)
         .map_err(|error| bad(error.to_string()))?;
+    let header = reader.headers().map_err(|error| bad(error.to_string()))?;
+    if header.iter().take(2).ne(["sensor", "unit"]) {
+        return Err(bad("must start with the line sensor,unit".to_owned()).into());
+    }
+    let mut unknown = Vec::new();
     for record in reader.records() {
         let record = record.map_err(|error| bad(error.to_string()))?;
-        let (Some(name), Some(unit)) = (record.get(0), record.get(1)) else {
-            return Err(bad("wants two columns: sensor,unit".to_owned()).into());
-        };
-        if let Some(i) = sensors.iter().position(|sensor| sensor == name) {
-            unit.clone_into(&mut units[i]);
+        let (name, unit) = (&record[0], record.get(1).unwrap_or_default());
+        match sensors.iter().position(|sensor| sensor == name) {
+            Some(i) => unit.clone_into(&mut units[i]),
+            None => unknown.push(name.to_owned()),
         }
     }
+    if !unknown.is_empty() {
+        tell(format_args!(
+            "note: {}: ignored, for the recording has no such column: {}",
+            path.display(),
+            few(&unknown)
+        ));
+    }
     Ok(units)
-}
-
-/// How many alarms the out-of-sample scores of training would have raised, without flood control.
-pub fn preview(calibration: &Calibration, thresholds: Thresholds) -> usize {
-    calibration.alarms(thresholds)
 }

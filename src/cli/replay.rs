@@ -1,5 +1,7 @@
 //! `anomalyd replay`: what a recording would have raised.
 
+mod scores;
+
 use std::io::Write;
 use std::path::PathBuf;
 use std::time::Instant;
@@ -7,75 +9,26 @@ use std::time::Instant;
 use anyhow::Context;
 use clap::Args;
 
+use self::scores::ScoreFile;
+use super::judge::JudgeArgs;
+use super::print::tell;
 use super::recording::Recording;
-use crate::engine::torch::TorchConfig;
-use crate::frame::align::AlignConfig;
+use crate::alarm::{AlarmEvent, Transition};
 use crate::frame::{Timestamp, format_span};
-use crate::ingest::csv::{BadValues, CsvOptions};
-use crate::model::{Manifest, ModelFile};
-use crate::pipeline::{
-    EngineChoice, Happening, Outcome, Pipeline, PipelineConfig, Stream, open_engine,
-};
+use crate::pipeline::{Happening, Outcome, Stream};
 
 /// Sensors shown with an alarm.
 const SHOWN_SENSORS: usize = 3;
 
-/// Which model judges, with which engine, and how strictly; for `replay` and `evaluate`.
-#[derive(Debug, Args)]
-pub struct JudgeArgs {
-    /// The model, as `anomalyd train` wrote it
-    #[arg(long, value_name = "FILE")]
-    pub model: PathBuf,
-    /// What runs the model
-    #[arg(long, value_enum, default_value_t)]
-    pub engine: EngineChoice,
-    /// The promise: at most this many false alarms a week; default: the model's
-    #[arg(long, value_name = "N", value_parser = super::positive)]
-    pub max_false_alarms_per_week: Option<f64>,
-    /// Sampling period; default: the model's
-    #[arg(long, value_parser = humantime::parse_duration)]
-    pub period: Option<std::time::Duration>,
-    /// Zone of times without an offset
-    #[arg(long, default_value = "UTC", value_parser = super::time_zone)]
-    pub zone: jiff::tz::TimeZone,
-    /// The torch worker; default: found beside this program or in PATH
-    #[arg(long, value_name = "PROGRAM")]
-    pub torch_worker: Option<PathBuf>,
-}
-
-impl JudgeArgs {
-    /// Loads the model and makes the stream that judges with it.
-    ///
-    /// # Errors
-    /// The model is refused, or no engine reproduces its golden vectors.
-    pub fn open(&self, watch_silence: bool) -> anyhow::Result<(ModelFile, Stream)> {
-        let model = ModelFile::load(&self.model)?;
-        let torch = TorchConfig {
-            worker: self.torch_worker.clone(),
-            ..TorchConfig::default()
-        };
-        let (engine, _) = open_engine(&model, self.engine, &torch)?;
-        let config = PipelineConfig {
-            max_false_alarms_per_week: self.max_false_alarms_per_week,
-            ..PipelineConfig::default()
-        };
-        let align = AlignConfig::new(self.period_nanos(&model.manifest)?);
-        let pipeline = Pipeline::new(&model, engine, &config);
-        Ok((model, Stream::new(pipeline, align, watch_silence)))
-    }
-
-    fn period_nanos(&self, manifest: &Manifest) -> anyhow::Result<i64> {
-        match self.period {
-            Some(period) => i64::try_from(period.as_nanos())
-                .ok()
-                .filter(|nanos| *nanos > 0)
-                .context("--period must be above 0 and below 292 years"),
-            None => Ok(manifest.period_nanos()),
-        }
-    }
-}
+const AFTER_HELP: &str = "\
+Alarms go to standard output, a summary and warnings to standard error. Rows
+that cannot be read are left out and told of. Examples:
+  anomalyd replay --model plant.pt recording.csv
+  anomalyd replay --model plant.pt --json recording.csv | jq .sensors[0].sensor
+  anomalyd replay --model plant.pt --scores scores.csv recording.csv";
 
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct ReplayArgs {
     #[command(flatten)]
     judge: JudgeArgs,
@@ -84,6 +37,9 @@ pub struct ReplayArgs {
     /// One JSON object an event instead of text
     #[arg(long)]
     json: bool,
+    /// Write the score of every frame too: CSV, time,score,relative (1 raises an alarm)
+    #[arg(long, value_name = "CSV")]
+    scores: Option<PathBuf>,
 }
 
 /// Replays the recording and prints its alarms on stdout, a summary on stderr.
@@ -93,32 +49,26 @@ pub struct ReplayArgs {
 pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     let (model, mut stream) = args.judge.open(true)?;
     let manifest = &model.manifest;
-    let options = CsvOptions {
-        zone: args.judge.zone.clone(),
-        bad: BadValues::Missing,
-    };
+    let options = args.judge.csv_options();
     let mut recording = Recording::open(&args.recording, manifest, options, false)?;
-    let mut out = std::io::BufWriter::new(std::io::stdout().lock());
+    let mut scores = args.scores.as_deref().map(ScoreFile::create).transpose()?;
+    let mut alarms = AlarmPrinter::new(std::io::stdout().lock(), args.json);
     let mut tally = Tally::default();
-    let mut written = Ok(());
-    let mut day = String::new();
     let mut listener = |happening: Happening<'_>| {
         tally.take(&happening);
-        if let (Happening::Alarm(event), true) = (&happening, written.is_ok()) {
-            written = match args.json {
-                true => serde_json::to_writer(&mut out, event)
-                    .map_err(std::io::Error::from)
-                    .and_then(|()| writeln!(out)),
-                // Alarms tell the time of day; over a longer recording that is not enough.
-                false => new_day(&mut day, event.time)
-                    .map_or(Ok(()), |day| writeln!(out, "{day}"))
-                    .and_then(|()| writeln!(out, "{}", event.text(SHOWN_SENSORS))),
-            };
+        match happening {
+            Happening::Alarm(event) => alarms.take(event),
+            Happening::Frame(frame, outcome) => {
+                alarms.begin(frame.time);
+                if let Some(scores) = &mut scores {
+                    scores.take(frame.time, outcome);
+                }
+            }
         }
     };
     let started = Instant::now();
     let mut values = vec![f64::NAN; manifest.sensors.len()];
-    // What was judged before an unreadable row is still worth printing.
+    // What was judged before a row that cannot be read is still worth printing.
     let read = loop {
         match recording.next_row(&mut values) {
             Ok(Some(time)) => stream.push_row(time, &values, &mut listener),
@@ -128,33 +78,48 @@ pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     };
     stream.finish(&mut listener);
     let seconds = started.elapsed().as_secs_f64();
-    written.and_then(|()| out.flush()).context("stdout")?;
+    alarms
+        .finish()
+        .context("standard output: cannot be written")?;
+    if let Some(scores) = scores {
+        scores.finish()?;
+    }
     read?;
     let counts = stream.pipeline().counts();
+    let period_seconds = args.judge.period_seconds(manifest);
     if counts.scored == 0 && counts.unscored == 0 {
-        return Err(recording.nothing_scored(manifest).into());
+        return Err(recording
+            .nothing_scored(manifest.window, period_seconds)
+            .into());
     }
-    eprintln!(
-        "{} rows, {} of recording in {seconds:.2} s ({:.0} rows/s, engine {}): {} alarm{}{}",
-        recording.rows(),
-        format_span(recording.span_seconds()),
-        recording.rows() as f64 / seconds.max(1e-9),
-        stream.pipeline().engine_name(),
-        tally.raised,
-        if tally.raised == 1 { "" } else { "s" },
-        tally.rest(&stream),
-    );
+    recording.tell_if_sparse(period_seconds, counts.frames);
+    tell(summary(&recording, &stream, &tally, seconds));
     Ok(())
 }
 
-/// The date of `time`, when it is not `day`'s, which it then becomes.
-fn new_day(day: &mut String, time: Timestamp) -> Option<String> {
-    let text = time.date_clock_text();
-    let date = text.split(' ').next().unwrap_or_default();
-    (date != day).then(|| {
-        date.clone_into(day);
-        date.to_owned()
-    })
+/// Two lines: what was read how fast, and what came of it.
+fn summary(recording: &Recording, stream: &Stream, tally: &Tally, seconds: f64) -> String {
+    let rows = recording.rows();
+    let from = recording
+        .first()
+        .map_or(String::new(), |first| format!(" from {}", date(first)));
+    let mut text = format!(
+        "{rows} rows{from}, {} long, in {seconds:.2} s ({:.0} rows/s, engine {})\n{}",
+        format_span(recording.span_seconds()),
+        rows as f64 / seconds.max(1e-9),
+        stream.pipeline().engine_name(),
+        super::counted(tally.raised, "alarm"),
+    );
+    if stream.pipeline().machine().is_on() {
+        text.push_str(match tally.raised {
+            1 => ", still on at the end",
+            _ => ", the last still on at the end",
+        });
+    }
+    if let Some(reason) = &tally.first_reason {
+        text.push_str(&format!("; {} samples unscored: {reason}", tally.unscored));
+    }
+    text
 }
 
 /// What there is to say at the end beside the alarms.
@@ -169,7 +134,7 @@ impl Tally {
     fn take(&mut self, happening: &Happening<'_>) {
         match happening {
             Happening::Alarm(event) => {
-                if event.transition == crate::alarm::Transition::Raised {
+                if event.transition == Transition::Raised {
                     self.raised += 1;
                 }
             }
@@ -180,15 +145,110 @@ impl Tally {
             Happening::Frame(..) => {}
         }
     }
+}
 
-    fn rest(&self, stream: &Stream) -> String {
-        let mut rest = String::new();
-        if stream.pipeline().machine().is_on() {
-            rest.push_str(", one of them still on");
+/// Writes alarms as they come, and the day where it is not that of the line before: alarms
+/// themselves carry the time of day only.
+struct AlarmPrinter<W: Write> {
+    out: W,
+    json: bool,
+    day: Option<String>,
+    written: std::io::Result<()>,
+}
+
+impl<W: Write> AlarmPrinter<W> {
+    fn new(out: W, json: bool) -> Self {
+        AlarmPrinter {
+            out,
+            json,
+            day: None,
+            written: Ok(()),
         }
-        if let Some(reason) = &self.first_reason {
-            rest.push_str(&format!("; {} samples unscored: {reason}", self.unscored));
+    }
+
+    /// The first frame's day needs no line: the summary has it.
+    fn begin(&mut self, time: Timestamp) {
+        if self.day.is_none() {
+            self.day = Some(date(time));
         }
-        rest
+    }
+
+    fn take(&mut self, event: &AlarmEvent) {
+        if self.written.is_ok() {
+            self.written = self.write(event);
+        }
+    }
+
+    fn write(&mut self, event: &AlarmEvent) -> std::io::Result<()> {
+        if self.json {
+            serde_json::to_writer(&mut self.out, event)?;
+            return writeln!(self.out);
+        }
+        let day = Some(date(event.time));
+        if self.day != day {
+            writeln!(self.out, "{}:", date(event.time))?;
+            self.day = day;
+        }
+        writeln!(self.out, "{}", event.text(SHOWN_SENSORS))
+    }
+
+    /// # Errors
+    /// Something could not be written.
+    fn finish(mut self) -> std::io::Result<()> {
+        self.written?;
+        self.out.flush()
+    }
+}
+
+/// `2026-11-25`, in UTC as everything that is printed.
+fn date(time: Timestamp) -> String {
+    let text = time.to_string();
+    text.split('T').next().unwrap_or_default().to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::alarm::AlarmKind;
+
+    fn event(seconds: i64) -> AlarmEvent {
+        AlarmEvent {
+            id: "a7k2".to_owned(),
+            kind: AlarmKind::Anomaly,
+            transition: Transition::Raised,
+            time: Timestamp::from_seconds(seconds),
+            raised_at: Timestamp::from_seconds(seconds),
+            score: 3.4,
+            peak_score: 3.4,
+            sensors: Vec::new(),
+            model: "plant 1".to_owned(),
+        }
+    }
+
+    #[test]
+    fn a_new_day_is_told_once() {
+        let mut text = Vec::new();
+        let mut printer = AlarmPrinter::new(&mut text, false);
+        printer.begin(Timestamp::from_seconds(10));
+        for seconds in [60, 100_000, 100_001] {
+            printer.take(&event(seconds));
+        }
+        printer.finish().unwrap();
+        assert_eq!(
+            String::from_utf8(text).unwrap(),
+            "alarm a7k2 raised: score 3.4 (1.0 raises), 00:01:00 UTC\n\
+             1970-01-02:\n\
+             alarm a7k2 raised: score 3.4 (1.0 raises), 03:46:40 UTC\n\
+             alarm a7k2 raised: score 3.4 (1.0 raises), 03:46:41 UTC\n"
+        );
+    }
+
+    #[test]
+    fn a_full_disk_is_an_error_in_the_end() {
+        let mut full = [0u8; 10];
+        let mut printer = AlarmPrinter::new(full.as_mut_slice(), true);
+        printer.take(&event(0));
+        printer.take(&event(1));
+        assert!(printer.finish().is_err());
     }
 }

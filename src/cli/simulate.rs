@@ -7,9 +7,11 @@ use std::time::{Duration, Instant};
 
 use anyhow::{Context, bail, ensure};
 
+use super::failure::Usage;
+use super::print::tell;
 use crate::clock::{Clock, SystemClock};
 use crate::frame::{Timestamp, format_span};
-use crate::simulate::faults::{self, Fault};
+use crate::simulate::faults::{self, Fault, FaultError};
 use crate::simulate::record::{self, Draft, LineFormat};
 use crate::simulate::{COUNT, FaultEvent, Plant, SENSORS};
 
@@ -23,12 +25,16 @@ const FASTEST_RATE: f64 = 1e6;
 /// Faults that are listed with their times; more would scroll away.
 const MOST_LISTED: usize = 20;
 
-/// Simulate a water-treatment plant with 51 sensors, with faults if wanted
-///
-/// With --out, writes a CSV recording, its labels and its events. Without, writes one JSON object a
-/// frame to standard output. Equal arguments give equal recordings; each seed is another day of the
-/// same plant.
+const AFTER_HELP: &str = "\
+The plant is a water treatment with 51 sensors (docs/simulator.md). With --out
+it writes a CSV recording, its labels and its events, otherwise one JSON object
+a frame to standard output. Equal arguments give equal recordings; each seed is
+another day of the same plant. Examples:
+  anomalyd simulate --seed 7 --duration 6h --random-faults 5 --out plant.csv
+  anomalyd simulate --seed 7 --rate 100 | anomalyd run --config anomalyd.toml";
+
 #[derive(Debug, Clone, clap::Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct SimulateArgs {
     /// Which day of the plant
     #[arg(long, default_value_t = 1)]
@@ -86,7 +92,11 @@ fn parse_start(text: &str) -> Result<Timestamp, String> {
 
 /// Runs the command. A summary goes to standard error.
 pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
-    let job = Job::new(&args)?;
+    // What is not wrong in the faults' file is wrong in the options.
+    let job = Job::new(&args).map_err(|error| match error.is::<FaultError>() {
+        true => error,
+        false => Usage(error.to_string()).into(),
+    })?;
     if let Some(path) = &args.units {
         let taken = [&args.out, &args.labels, &args.events];
         ensure_different(path, taken.into_iter().flatten().map(PathBuf::as_path))?;
@@ -108,10 +118,14 @@ pub fn run(args: SimulateArgs) -> anyhow::Result<()> {
             )
         }
         None => {
+            // What cannot be written in the end is told now, not then.
+            for path in [&args.labels, &args.events].into_iter().flatten() {
+                create(path)?;
+            }
             let out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
             let rows = job.stream(out, args.labels.as_deref(), args.events.as_deref())?;
             let files = [args.labels.as_deref(), args.events.as_deref()];
-            eprintln!("{}", job.summary(rows, files.into_iter().flatten()));
+            tell(job.summary(rows, files.into_iter().flatten()));
             Ok(())
         }
     }
@@ -221,8 +235,10 @@ impl Job {
         for (draft, path) in side_files {
             draft.finish().with_context(|| unwritable(path))?;
         }
-        eprintln!("{}", self.summary(rows, [out, labels, events]));
-        eprint!("{}", self.fault_list(&plant, rows));
+        tell(self.summary(rows, [out, labels, events]));
+        for line in self.fault_list(&plant, rows) {
+            tell(line);
+        }
         self.warn_of_unnoticed(&plant);
         Ok(())
     }
@@ -341,16 +357,18 @@ impl Job {
     }
 
     /// The faults as they can be noticed, a line each; nothing when there are too many to read.
-    fn fault_list(&self, plant: &Plant, rows: u64) -> String {
+    fn fault_list(&self, plant: &Plant, rows: u64) -> Vec<String> {
         let events = plant.events(rows);
         if events.len() > MOST_LISTED {
-            return String::new();
+            return Vec::new();
         }
         let line = |event: &FaultEvent| {
-            let lasts = self.time_of(event.rows.end).seconds_since(self.time_of(event.rows.start));
+            let lasts = self
+                .time_of(event.rows.end)
+                .seconds_since(self.time_of(event.rows.start));
             let targets: Vec<_> = event.targets.iter().map(|&c| SENSORS[c].name).collect();
             format!(
-                "  {}  {:<8}  {}, for {}\n",
+                "  {}  {:<8}  {}, for {}",
                 self.time_of(event.rows.start).date_clock_text(),
                 event.kind.name(),
                 targets.join(" or "),
@@ -362,11 +380,11 @@ impl Job {
 
     fn warn_of_unnoticed(&self, plant: &Plant) {
         for fault in plant.unnoticed() {
-            eprintln!(
+            tell(format_args!(
                 "the actuator fault of {} at {} is not labelled: nothing called for it, so it made no difference; move it or make it longer",
                 fault.sensor_names(),
                 humantime::format_duration(fault.start)
-            );
+            ));
         }
     }
 }

@@ -108,7 +108,7 @@ const FRAME: &[Key] = &[
         "Time zone of times that are written without one: \"UTC\" or a name like \
          \"Europe/Berlin\"."),
     key("queue_samples", Shape::Integer(64, 1_048_576), Default("65536"),
-        "Samples that may wait between the sources and the model (24 bytes each); when full, the \
+        "Samples that may wait between the sources and the model (32 bytes each); when full, the \
          oldest is dropped and counted."),
     key("sensor", Shape::Sensors { keys: FRAME_SENSOR, short: false }, Optional("none"),
         "Exceptions for single sensors."),
@@ -228,7 +228,9 @@ const LOG: &[Key] = &[
 
 #[rustfmt::skip]
 const STDOUT: &[Key] = &[
-    key("enabled", Shape::Bool, Default("false"), "Write alarms there, one JSON object a line."),
+    key("enabled", Shape::Bool, Default("true"),
+        "Write alarms there, one JSON object a line; under systemd it is the journal, which has them \
+         from the log already."),
 ];
 
 impl Shape {

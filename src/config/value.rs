@@ -104,7 +104,7 @@ pub fn checked(shape: &Shape, value: &DeValue<'_>, base: &Base) -> Result<Value,
             .map(|()| Value::Text(text.to_string()))
             .map_err(|why| format!("{} {why}", quote(text))),
         (Shape::Path | Shape::Credential, DeValue::String(text)) => {
-            if text.is_empty() || text.contains('\0') {
+            if text.is_empty() || text.chars().any(char::is_control) {
                 return Err(format!(
                     "{} is not a path; write one or leave the key out",
                     quote(text)
@@ -317,6 +317,9 @@ mod tests {
             Value::Path("/image/etc/anomalyd/m.pt".into())
         );
         assert_eq!(model("'/srv/m.pt'"), Value::Path("/image/srv/m.pt".into()));
+        // Messages about the file would break the line.
+        let message = check("model", r#""a\nb""#).unwrap_err();
+        assert!(message.contains(r#""a\nb" is not a path"#), "{message}");
     }
 
     #[test]

@@ -1,88 +1,91 @@
-//! What one configuration runs: sources as tasks, inference on its own thread.
+//! What runs: sources as tasks, inference on its own thread, outputs on theirs. A reload changes
+//! only what differs, so that nothing is lost on the way: a source that stays the same is not
+//! even interrupted.
 
-use std::path::Path;
 use std::sync::Arc;
-use std::sync::mpsc::Sender;
+use std::time::{Duration, Instant};
 
-use anyhow::{Context, anyhow};
-use tokio::sync::{oneshot, watch};
-use tokio::task::JoinSet;
+use anyhow::{Context, anyhow, bail};
+use tokio::sync::watch;
+use tokio::task::{JoinError, JoinSet};
 
-use super::infer::{self, InferThread};
+use super::infer::{Infer, Work};
 use super::prepare::Prepared;
-use super::{Asked, Signals};
-use crate::alarm::AlarmEvent;
+use super::sources::SourceConfig;
+use super::tally::SourceTally;
 use crate::clock::SystemClock;
-use crate::ingest::{IngestError, SampleQueue, SensorIndex, SourceContext, SourceStatus};
-use crate::pipeline::Stream;
+use crate::ingest::{
+    IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
+};
+use crate::output::Outputs;
+
+/// Sources answer a stop within a second; one that does not is left behind.
+const STOP_PATIENCE: Duration = Duration::from_millis(1_500);
+/// How long the start waits to hear from sources whether they can work.
+const START_PATIENCE: Duration = Duration::from_millis(80);
+/// How long outputs that a reload ends may take for what they hold.
+const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
+
+type Ended = Result<(usize, Result<(), IngestError>), JoinError>;
 
 pub struct Session {
     title: String,
+    sensors: Arc<SensorIndex>,
     queue: Arc<SampleQueue>,
-    stop: watch::Sender<bool>,
-    sources: JoinSet<(String, Result<(), IngestError>)>,
-    infer: InferThread,
-    infer_gone: oneshot::Receiver<()>,
+    sources: Vec<RunningSource>,
+    tasks: JoinSet<(usize, Result<(), IngestError>)>,
+    next_id: usize,
+    infer: Infer,
+    outputs: Outputs,
+    reloaded: bool,
 }
 
-/// Why a session ends.
-pub enum End {
-    Stopped(&'static str),
-    /// With the session that follows.
-    Reload(Box<Prepared>),
-    Failed(anyhow::Error),
+struct RunningSource {
+    id: usize,
+    config: SourceConfig,
+    status: Arc<SourceStatus>,
+    stop: watch::Sender<bool>,
+    tally: SourceTally,
+    phase: Phase,
+}
+
+#[derive(Clone, Copy, PartialEq)]
+enum Phase {
+    Running,
+    Ended,
+    Failed,
 }
 
 impl Session {
     /// Starts everything that `prepared` holds.
     ///
     /// # Errors
-    /// The inference thread cannot be started.
-    pub fn start(prepared: Prepared, alarms: Sender<AlarmEvent>) -> anyhow::Result<Self> {
-        let Prepared {
-            settings,
-            model,
-            stream,
-            sources,
-            period,
-        } = prepared;
-        let manifest = &model.manifest;
-        let names: Vec<String> = manifest.sensors.iter().map(|s| s.name.clone()).collect();
-        let sensors = Arc::new(SensorIndex::new(&names));
-        let queue = Arc::new(SampleQueue::new(settings.frame.queue_samples));
-        let (stop, stopped) = watch::channel(false);
-        let title = format!(
-            "watching {} sensors every {}: model {}, engine {}, {} source{}",
-            names.len(),
-            humantime::format_duration(period),
-            stream.pipeline().model_name(),
-            stream.pipeline().engine_name(),
-            sources.len(),
-            if sources.len() == 1 { "" } else { "s" },
-        );
+    /// A thread cannot be started.
+    pub fn start(prepared: Prepared) -> anyhow::Result<Self> {
+        let title = prepared.title();
         log::info!(target: "daemon", "{title}");
-        let (infer, infer_gone) = infer::spawn(stream, Arc::clone(&queue), period, alarms)
-            .context("cannot start the inference thread")?;
-        let mut tasks = JoinSet::new();
-        for source in sources {
-            let name = source.name().to_owned();
-            let context = SourceContext {
-                sensors: Arc::clone(&sensors),
-                queue: Arc::clone(&queue),
-                clock: Arc::new(SystemClock),
-                status: Arc::new(SourceStatus::new(name.clone())),
-                stop: stopped.clone(),
-            };
-            tasks.spawn(async move { (name, source.run(context).await) });
-        }
-        Ok(Session {
-            title,
-            queue,
-            stop,
-            sources: tasks,
-            infer,
-            infer_gone,
+        let outputs = Outputs::start(prepared.sinks()).context("cannot start an output thread")?;
+        let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
+        let infer = Infer::start(Work {
+            stream: prepared.stream,
+            queue: Arc::clone(&queue),
+            period: prepared.period,
+            alarms: outputs.sender(),
         })
+        .context("cannot start the inference thread")?;
+        let mut session = Session {
+            title,
+            sensors: Arc::new(SensorIndex::new(&prepared.sensors)),
+            queue,
+            sources: Vec::new(),
+            tasks: JoinSet::new(),
+            next_id: 0,
+            infer,
+            outputs,
+            reloaded: false,
+        };
+        session.start_sources(prepared.sources)?;
+        Ok(session)
     }
 
     /// One line on what is being watched with what.
@@ -90,64 +93,197 @@ impl Session {
         &self.title
     }
 
-    /// Runs until a signal, the end of all sources, or a failure.
-    pub async fn run(&mut self, signals: &mut Signals, config: &Path, root: &Path) -> End {
+    /// Waits until every source knows whether it can work, or is seen to need longer.
+    ///
+    /// # Errors
+    /// A source failed for good.
+    pub async fn settle(&mut self) -> anyhow::Result<()> {
+        let started = Instant::now();
+        let mut pause = Duration::from_millis(1);
         loop {
-            tokio::select! {
-                asked = signals.next() => match asked {
-                    Asked::Stop(signal) => return End::Stopped(signal),
-                    Asked::Reload => {
-                        let mut states = vec![sd_notify::NotifyState::Reloading];
-                        states.extend(sd_notify::NotifyState::monotonic_usec_now().ok());
-                        super::notify(&states);
-                        match Prepared::load(config, root) {
-                            Ok(next) => {
-                                log::info!(target: "daemon", "reloading {}", config.display());
-                                return End::Reload(Box::new(next));
-                            }
-                            Err(error) => {
-                                log::error!(
-                                    target: "daemon",
-                                    "reload refused, the configuration in force stays: {error:#}"
-                                );
-                                super::notify(&[sd_notify::NotifyState::Ready]);
-                            }
-                        }
-                    }
-                },
-                ended = self.sources.join_next() => match ended {
-                    None => return End::Stopped("all sources have ended"),
-                    Some(Ok((name, Ok(())))) => log::info!(target: "daemon", "{name}: ended"),
-                    Some(Ok((name, Err(error)))) => {
-                        return End::Failed(anyhow::Error::new(error).context(name));
-                    }
-                    Some(Err(panic)) => return End::Failed(anyhow!("a source broke: {panic}")),
-                },
-                _ = &mut self.infer_gone => {
-                    return End::Failed(anyhow!("the inference thread ended by itself"));
-                }
+            while let Some(ended) = self.tasks.try_join_next() {
+                self.note_end(ended)?;
+            }
+            let is_starting = |source: &RunningSource| {
+                source.phase == Phase::Running && source.status.state() == SourceState::Starting
+            };
+            if !self.sources.iter().any(is_starting) || started.elapsed() >= START_PATIENCE {
+                return Ok(());
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 2).min(Duration::from_millis(20));
+        }
+    }
+
+    /// Whether any source may still deliver.
+    pub fn is_running(&self) -> bool {
+        !self.tasks.is_empty()
+    }
+
+    /// Returns when the session cannot go on, which is an error, or a source has ended.
+    ///
+    /// # Errors
+    /// A source failed for good, or the inference thread has ended.
+    pub async fn watch(&mut self) -> anyhow::Result<()> {
+        let ended = tokio::select! {
+            Some(ended) = self.tasks.join_next() => ended,
+            () = self.infer.gone() => bail!("the inference thread ended by itself"),
+        };
+        self.note_end(ended)
+    }
+
+    /// Goes on with `next`: what was learnt and which alarms are open is taken over.
+    ///
+    /// # Errors
+    /// The inference thread has ended, or another thread cannot be started.
+    pub async fn replace(&mut self, next: Prepared) -> anyhow::Result<()> {
+        crate::logging::set_level(next.settings.log_level);
+        self.reloaded = true;
+        let capacity = next.settings.frame.queue_samples;
+        let same_samples =
+            self.sensors.names() == next.sensors && self.queue.capacity() == capacity;
+        let stays = |source: &RunningSource| {
+            same_samples && source.phase != Phase::Failed && next.sources.contains(&source.config)
+        };
+        let gone: Vec<usize> = self
+            .sources
+            .iter()
+            .filter(|source| !stays(source))
+            .map(|source| source.id)
+            .collect();
+        let is_gone = |source: &RunningSource| gone.contains(&source.id);
+        self.stop_sources(is_gone).await?;
+        self.report();
+        self.sources.retain(|source| !is_gone(source));
+        if !same_samples {
+            self.sensors = Arc::new(SensorIndex::new(&next.sensors));
+            self.queue = Arc::new(SampleQueue::new(capacity));
+        }
+        let before = self.outputs.replace(next.sinks());
+        let before = before.context("cannot start an output thread")?;
+        self.title = next.title();
+        let work = Work {
+            stream: next.stream,
+            queue: Arc::clone(&self.queue),
+            period: next.period,
+            alarms: self.outputs.sender(),
+        };
+        if !self.infer.replace(work).await {
+            bail!("the inference thread ended by itself");
+        }
+        before.finish(OUTPUT_PATIENCE).await;
+        let is_new = |config: &SourceConfig| !self.sources.iter().any(|s| s.config == *config);
+        let new = next.sources.into_iter().filter(is_new).collect();
+        self.start_sources(new)?;
+        log::info!(target: "daemon", "reloaded: {}", self.title);
+        Ok(())
+    }
+
+    /// Stops the sources and lets everything that they read be judged. The outputs may still hold
+    /// alarms.
+    ///
+    /// # Errors
+    /// A source or the inference thread panicked.
+    pub async fn stop(mut self) -> anyhow::Result<Outputs> {
+        let stopped = self.stop_sources(|_| true).await;
+        self.report();
+        let judged = self.infer.finish().await;
+        stopped?;
+        if judged {
+            Ok(self.outputs)
+        } else {
+            self.outputs.finish(OUTPUT_PATIENCE).await;
+            Err(anyhow!("the inference thread panicked"))
+        }
+    }
+
+    /// Tells the counters of the sources, where they moved.
+    pub fn report(&mut self) {
+        let now = Instant::now();
+        for source in &mut self.sources {
+            let counters = source.status.counters();
+            if let Some(line) = source.tally.line(source.status.name(), now, counters) {
+                log::warn!(target: "ingest", "{line}");
             }
         }
     }
 
-    /// Stops the sources, lets everything that they read be judged, and gives the stream back.
-    ///
-    /// # Errors
-    /// The inference thread panicked.
-    pub async fn stop(mut self) -> anyhow::Result<Stream> {
-        // Nobody is listening when all sources have ended already.
-        let _ = self.stop.send(true);
-        while let Some(ended) = self.sources.join_next().await {
-            if let Ok((name, Err(error))) = ended {
-                log::error!(target: "daemon", "{name}: {error}");
+    fn start_sources(&mut self, sources: Vec<SourceConfig>) -> anyhow::Result<()> {
+        for config in sources {
+            let source = config.clone().open()?;
+            let status = Arc::new(SourceStatus::new(source.name()));
+            let (stop, stopped) = watch::channel(false);
+            let context = SourceContext {
+                sensors: Arc::clone(&self.sensors),
+                queue: Arc::clone(&self.queue),
+                clock: Arc::new(SystemClock),
+                status: Arc::clone(&status),
+                stop: stopped,
+            };
+            let id = self.next_id;
+            self.next_id += 1;
+            self.tasks
+                .spawn(async move { (id, source.run(context).await) });
+            self.sources.push(RunningSource {
+                id,
+                config,
+                status,
+                stop,
+                tally: SourceTally::new(Instant::now()),
+                phase: Phase::Running,
+            });
+        }
+        Ok(())
+    }
+
+    async fn stop_sources(
+        &mut self,
+        is_meant: impl Fn(&RunningSource) -> bool,
+    ) -> anyhow::Result<()> {
+        for source in self.sources.iter().filter(|source| is_meant(source)) {
+            // Nobody listens where it has ended already.
+            let _ = source.stop.send(true);
+        }
+        let all = async {
+            let runs = |s: &RunningSource| is_meant(s) && s.phase == Phase::Running;
+            while self.sources.iter().any(runs)
+                && let Some(ended) = self.tasks.join_next().await
+            {
+                self.note_end(ended)?;
+            }
+            anyhow::Ok(())
+        };
+        match tokio::time::timeout(STOP_PATIENCE, all).await {
+            Ok(result) => result,
+            Err(_) => {
+                log::error!(target: "daemon", "a source does not stop; it is left behind");
+                Ok(())
             }
         }
-        self.queue.close();
-        let infer = self.infer;
-        let joined = tokio::task::spawn_blocking(move || infer.join()).await;
-        joined
-            .ok()
-            .and_then(Result::ok)
-            .context("the inference thread panicked")
+    }
+
+    /// # Errors
+    /// The session cannot go on without the source.
+    fn note_end(&mut self, ended: Ended) -> anyhow::Result<()> {
+        let (id, result) = ended.map_err(|panic| anyhow!("a source broke: {panic}"))?;
+        let Some(source) = self.sources.iter_mut().find(|source| source.id == id) else {
+            return Ok(());
+        };
+        let name = source.status.name().to_owned();
+        let stopped = *source.stop.borrow();
+        source.phase = match result {
+            Ok(()) => Phase::Ended,
+            Err(_) => Phase::Failed,
+        };
+        match result {
+            Ok(()) if stopped => log::debug!(target: "daemon", "{name}: stopped"),
+            Ok(()) => log::info!(target: "daemon", "{name}: ended"),
+            // A reload that adds a source which then fails must not cost the others.
+            Err(error) if stopped || (self.reloaded && !self.tasks.is_empty()) => {
+                log::error!(target: "daemon", "{name}: {error}; going on without it");
+            }
+            Err(error) => return Err(anyhow::Error::new(error).context(name)),
+        }
+        Ok(())
     }
 }

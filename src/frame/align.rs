@@ -62,6 +62,8 @@ pub struct Aligner {
     repetition: u32,
     step: StepWatch,
     silence: Silence,
+    /// The last instant at which it was looked who is silent.
+    looked: i64,
     counters: AlignCounters,
 }
 
@@ -86,6 +88,7 @@ impl Aligner {
             repetition: 0,
             step: StepWatch::new(sensors),
             silence: Silence::new(sensors, config.stale_after_nanos.max(longest_held)),
+            looked: i64::MIN,
             counters: AlignCounters {
                 missing: vec![0; sensors],
                 ..AlignCounters::default()
@@ -97,6 +100,8 @@ impl Aligner {
     /// reports only when something changes.
     pub fn set_hold(&mut self, sensor: usize, periods: u32) {
         self.held.set_hold(sensor, periods);
+        let held = self.period.saturating_mul(i64::from(periods) + 1);
+        self.silence.set_held(sensor, held);
     }
 
     /// Takes one sample. NaN and infinities are missing values.
@@ -165,10 +170,7 @@ impl Aligner {
             match self.close(frame) {
                 Closed::Emitted => return true,
                 Closed::Skipped => {}
-                Closed::Idle => {
-                    self.silence.check(stream_time);
-                    return false;
-                }
+                Closed::Idle => return false,
             }
         }
     }
@@ -200,6 +202,7 @@ impl Aligner {
         self.now = None;
         self.elapsed = 0;
         self.silence.restart();
+        self.looked = i64::MIN;
     }
 
     pub fn counters(&self) -> &AlignCounters {
@@ -214,6 +217,68 @@ impl Aligner {
     /// The sensors that have been stale for longer than `stale_after`.
     pub fn silent(&self) -> impl Iterator<Item = Silent> + '_ {
         self.silence.iter()
+    }
+
+    /// A sensor's last value, however old.
+    pub fn last_value(&self, sensor: usize) -> Option<f64> {
+        self.held.value(sensor)
+    }
+
+    /// Where a sample at `time` ends a gap that is long enough for someone to have become silent in
+    /// it: the instant of its frame.
+    pub fn gap_before(&self, time: Timestamp) -> Option<Timestamp> {
+        let grid = self.grid?;
+        let (index, time) = grid.place(time.nanos());
+        let long = time.saturating_sub(self.newest) > self.silence.shortest();
+        let believed = index - self.base <= self.far();
+        (long && believed).then(|| Timestamp(grid.instant(index)))
+    }
+
+    /// Time has passed without a sample up to `time`, at least.
+    pub fn pass_until(&mut self, time: Timestamp) {
+        let passed = time.nanos().saturating_sub(self.newest);
+        self.elapsed = self.elapsed.max(passed);
+    }
+
+    /// The instant up to which everything that could be waited for has come; none before the first
+    /// sample.
+    pub fn settled_until(&self) -> Option<Timestamp> {
+        let grid = self.grid?;
+        let horizon = grid.index(self.newest.saturating_add(self.elapsed));
+        Some(Timestamp(grid.instant(horizon - 1)))
+    }
+
+    /// While no frames are made: the next instant before `end` at which further sensors are silent,
+    /// or the first one from `also` on. Call until it returns nothing.
+    pub fn look_for_silence(
+        &mut self,
+        end: Timestamp,
+        also: Option<Timestamp>,
+    ) -> Option<Timestamp> {
+        let grid = self.grid?;
+        let half = self.period / 2;
+        loop {
+            let due = self.silence.due().saturating_add(half);
+            let also_due = also.map_or(i64::MAX, |also| also.nanos().saturating_sub(1));
+            let after = due.min(also_due).max(self.looked);
+            let mut instant = grid.instant(grid.index(after));
+            if instant <= after {
+                instant = instant.saturating_add(self.period);
+            }
+            if instant <= after || instant >= end.nanos() {
+                return None;
+            }
+            if self.look(instant) || instant > also_due {
+                return Some(Timestamp(instant));
+            }
+        }
+    }
+
+    /// Looks who is silent at an instant, by half a period later than to the nanosecond: those who
+    /// deliver together fall silent together, on whichever side of the instant they come.
+    fn look(&mut self, instant: i64) -> bool {
+        self.looked = self.looked.max(instant);
+        self.silence.check(instant.saturating_sub(self.period / 2))
     }
 
     /// How far the frames' times are ahead of the samples', in nanoseconds, since the clock was
@@ -269,7 +334,8 @@ impl Aligner {
             self.emitted = Some((index, time));
             let missing = &mut self.counters.missing;
             self.held.fill(index, slot, frame, missing);
-            self.silence.check(time);
+            self.looked = self.looked.max(time);
+            self.silence.check(time.saturating_sub(self.period / 2));
         }
         if let Some(slot) = slot {
             slot.copy_delivered(&mut self.expected);

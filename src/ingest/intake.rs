@@ -19,6 +19,8 @@ use crate::frame::{Sample, Timestamp};
 const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 /// Unknown names that are remembered, and so named in the log.
 const UNKNOWN_NAMES: usize = 256;
+/// How long, in all, rows are waited with for room after a stop; a source ends within a second.
+const PATIENCE_AT_STOP: Duration = Duration::from_millis(700);
 /// Characters of a foreign text that are shown in the log.
 const SHOWN_CHARACTERS: usize = 48;
 
@@ -32,6 +34,8 @@ pub struct Intake {
     /// `[F]`, then one for the source as a whole.
     complaints: Vec<Complaints>,
     unknown: HashSet<String>,
+    /// After a stop: until when rows may wait.
+    patient_until: Option<Instant>,
 }
 
 impl Intake {
@@ -46,6 +50,7 @@ impl Intake {
             row: Vec::with_capacity(sensors),
             complaints: vec![Complaints::default(); sensors + 1],
             unknown: HashSet::new(),
+            patient_until: None,
         }
     }
 
@@ -129,7 +134,8 @@ impl Intake {
         self.row.clear();
     }
 
-    /// Queues the row once there is room for it, or, at a stop, at once.
+    /// Queues the row once there is room for it. After a stop it waits no longer than the inference
+    /// thread may take to judge what is queued; then the queue makes room by its oldest rows.
     pub async fn push_patiently(&mut self, stop: &mut watch::Receiver<bool>) {
         if self.row.is_empty() {
             return;
@@ -137,7 +143,15 @@ impl Intake {
         tokio::select! {
             biased;
             () = self.queue.push_row_waiting(&self.row) => {}
-            () = stopped(stop) => self.queue.push_row(&self.row),
+            () = stopped(stop) => {
+                let until = *self
+                    .patient_until
+                    .get_or_insert_with(|| Instant::now() + PATIENCE_AT_STOP);
+                let pushed = self.queue.push_row_waiting(&self.row);
+                if tokio::time::timeout_at(until.into(), pushed).await.is_err() {
+                    self.queue.push_row(&self.row);
+                }
+            }
         }
         self.row.clear();
     }

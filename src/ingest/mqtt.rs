@@ -42,7 +42,7 @@ use routes::Routes;
 const LOG_TARGET: &str = "in-mqtt";
 
 /// One broker and what is read from it.
-#[derive(Clone)]
+#[derive(Clone, PartialEq)]
 pub struct MqttConfig {
     pub host: String,
     pub port: u16,
@@ -131,8 +131,11 @@ pub struct MqttSource {
 
 impl MqttSource {
     /// # Errors
-    /// A topic is not a topic filter, or a sensor has conditions but no path.
+    /// A topic is not a topic filter, a sensor has conditions but no path, or the CA file cannot be
+    /// read or holds no certificate.
     pub fn new(config: MqttConfig) -> Result<Self, IngestError> {
+        // Before anything runs, so that a reload can refuse it.
+        connect::options(&config)?;
         for sensor in &config.sensors {
             topic::check(&sensor.topic).map_err(|reason| IngestError::Topic {
                 sensor: sensor.sensor.clone(),

@@ -48,6 +48,7 @@ pub struct SampleQueue {
 struct State {
     samples: VecDeque<Ingested>,
     closed: bool,
+    woken: bool,
 }
 
 impl SampleQueue {
@@ -60,6 +61,7 @@ impl SampleQueue {
             state: Mutex::new(State {
                 samples: VecDeque::with_capacity(capacity),
                 closed: false,
+                woken: false,
             }),
             filled: Condvar::new(),
             emptied: Notify::new(),
@@ -126,9 +128,10 @@ impl SampleQueue {
         let (mut state, _) = self
             .filled
             .wait_timeout_while(self.lock(), timeout, |state| {
-                state.samples.is_empty() && !state.closed
+                state.samples.is_empty() && !state.closed && !state.woken
             })
             .unwrap_or_else(PoisonError::into_inner);
+        state.woken = false;
         if state.samples.is_empty() {
             return if state.closed {
                 Popped::Closed
@@ -140,6 +143,12 @@ impl SampleQueue {
         drop(state);
         self.emptied.notify_waiters();
         Popped::Samples
+    }
+
+    /// Ends one wait, as if its time were over: there is other news for the inference thread.
+    pub fn wake(&self) {
+        self.lock().woken = true;
+        self.filled.notify_all();
     }
 
     /// Says that no more samples come. What is queued can still be popped.
@@ -268,6 +277,11 @@ mod tests {
         );
         assert_eq!(buf[0].sample.value, 5.0);
         thread.join().unwrap();
+
+        // Before the wait just as well.
+        queue.wake();
+        let long = Duration::from_secs(30);
+        assert_eq!(queue.pop_wait(&mut buf, long), Popped::TimedOut);
     }
 
     #[test]

@@ -1,46 +1,36 @@
 //! Our own plant simulator as a source, for trials and load tests without a plant.
 
-use std::path::Path;
 use std::time::Duration;
 
 use super::{Source, SourceContext, SourceFuture, SourceState, stopped};
 use crate::frame::Sample;
-use crate::simulate::faults::{Fault, FaultError};
+use crate::simulate::faults::Fault;
 use crate::simulate::{Plant, SENSORS};
 
-/// Plays the plant, dated from now on in steps of the period, however fast it is asked to go.
-pub struct SimulatorSource {
-    seed: u64,
-    /// Frames a second of wall-clock time.
-    rate: f64,
-    period: Duration,
-    faults: Vec<Fault>,
+/// What to play.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SimulatorConfig {
+    pub seed: u64,
+    /// Frames a second of wall-clock time; above 0.
+    pub rate: f64,
+    /// Time of the plant between two frames.
+    pub period: Duration,
+    pub faults: Vec<Fault>,
 }
 
+/// Plays the plant, dated from now on in steps of the period, however fast it is asked to go.
+pub struct SimulatorSource(pub SimulatorConfig);
+
 impl SimulatorSource {
-    /// # Errors
-    /// The file of faults is unusable.
-    pub fn open(
-        seed: u64,
-        rate: f64,
-        period: Duration,
-        faults: Option<&Path>,
-    ) -> Result<Self, FaultError> {
-        let faults = match faults {
-            Some(path) => crate::simulate::faults::load(path)?,
-            None => Vec::new(),
-        };
-        Ok(SimulatorSource {
+    async fn play(self, mut ctx: SourceContext) {
+        let SimulatorConfig {
             seed,
             rate,
             period,
             faults,
-        })
-    }
-
-    async fn play(self, mut ctx: SourceContext) {
+        } = self.0;
         let start = ctx.clock.now();
-        let mut plant = Plant::with_faults(self.seed, self.period, start, self.faults);
+        let mut plant = Plant::with_faults(seed, period, start, faults);
         // Columns that the model does not know are left out, as for every source.
         let columns: Vec<Option<usize>> = SENSORS
             .iter()
@@ -48,7 +38,7 @@ impl SimulatorSource {
             .collect();
         let mut row = Vec::with_capacity(columns.len());
         let mut time = start;
-        let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / self.rate));
+        let mut beat = tokio::time::interval(Duration::from_secs_f64(1.0 / rate));
         ctx.status.set_state(SourceState::Connected);
         loop {
             tokio::select! {
@@ -65,8 +55,13 @@ impl SimulatorSource {
                 })
             }));
             row.iter().for_each(|_| ctx.status.count_received());
-            ctx.queue.push_row_waiting(&row).await;
-            time = time.plus(self.period);
+            tokio::select! {
+                biased;
+                () = ctx.queue.push_row_waiting(&row) => {}
+                // Made up and not read: nothing is lost.
+                () = stopped(&mut ctx.stop) => break,
+            }
+            time = time.plus(period);
         }
         ctx.status.set_state(SourceState::Ended);
     }

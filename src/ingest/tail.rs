@@ -30,7 +30,7 @@ const LOG_TARGET: &str = "in-csv";
 const POLL: Duration = Duration::from_millis(250);
 
 /// What to follow.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct TailConfig {
     pub path: PathBuf,
     pub from: TailFrom,

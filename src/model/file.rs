@@ -28,8 +28,9 @@ impl ModelFile {
         let refuse = |reason| refused(path, reason);
         if !archive.contains(MANIFEST_ENTRY) {
             return Err(refuse(format!(
-                "it is a bare TorchScript module without {MANIFEST_ENTRY}; make a model of it with \
-                 `anomalyd model wrap {} --data normal.csv`",
+                "it is a bare TorchScript module without {MANIFEST_ENTRY}, which PyTorch drops when \
+                 it saves a model again; take the file as `anomalyd train` wrote it, or make a model \
+                 of it with `anomalyd model wrap {} --data normal.csv --out model.pt`",
                 path.display()
             )));
         }

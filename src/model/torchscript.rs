@@ -52,6 +52,11 @@ pub fn save_entries(path: &Path, entries: &[Entry]) -> Result<(), ModelError> {
 }
 
 fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    // Renaming onto a device such as /dev/null would take it away from the whole system.
+    if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+        let reason = "exists and is not a file; give another name";
+        return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+    }
     let folder = match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => folder,
         _ => Path::new("."),

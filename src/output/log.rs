@@ -19,6 +19,10 @@ impl Sink for LogSink {
             Transition::Raised | Transition::Updated => log::Level::Warn,
             Transition::Cleared => log::Level::Info,
         };
+        // An alarm is told at every level of the log that can be set.
+        let level = log::max_level()
+            .to_level()
+            .map_or(level, |most| most.min(level));
         log::log!(target: "alarm", level, "{}", event.text(self.top_sensors));
         Ok(())
     }

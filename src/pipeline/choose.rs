@@ -8,9 +8,10 @@ use crate::engine::torch::{TorchConfig, TorchEngine};
 use crate::engine::{Engine, EngineError};
 use crate::model::{ModelFile, Network};
 
+/// `Auto` is native when that reproduces the golden vectors, else torch.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub enum EngineChoice {
-    /// Native when it reproduces the golden vectors, else torch.
+    // No doc comment: it would become a help text of several lines in every command.
     #[default]
     Auto,
     Native,

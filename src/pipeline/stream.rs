@@ -1,7 +1,8 @@
 //! From samples to events: alignment in front of the pipeline, and the watch for silent sensors.
 //!
-//! The daemon feeds it live samples and the clock, `replay` and `evaluate` the rows of a file; the
-//! same samples give the same alarms.
+//! The daemon feeds it live samples and its clock, `replay` and `evaluate` the rows of a file; the
+//! same samples give the same alarms. So everything, silence too, is judged at the grid's instants
+//! and not when a timer happens to ring: a gap in a recording is gone through as it was live.
 
 use super::{Outcome, Pipeline};
 use crate::alarm::silent::{SilentSensor, SilentWatch};
@@ -27,6 +28,8 @@ pub struct Stream {
     silent_now: Vec<SilentSensor>,
     frame: Frame,
     align: AlignConfig,
+    /// Sensors that are held for another number of periods than the rest.
+    holds: Vec<(usize, u32)>,
 }
 
 impl Stream {
@@ -35,19 +38,13 @@ impl Stream {
         let manifest = pipeline.manifest();
         let sensors = manifest.sensors.len();
         let silent = watch_silence.then(|| {
+            let of_each = manifest.sensors.iter();
             SilentWatch::new(
-                manifest
-                    .sensors
-                    .iter()
-                    .map(|sensor| sensor.name.clone())
-                    .collect(),
-                manifest
-                    .sensors
-                    .iter()
-                    .map(|sensor| sensor.unit.clone())
+                of_each
+                    .map(|sensor| (sensor.name.clone(), sensor.unit.clone()))
                     .collect(),
                 pipeline.model_name().to_owned(),
-                super::CLEAR_AFTER_NANOS,
+                pipeline.machine().clear_after_nanos(),
             )
         });
         Stream {
@@ -57,12 +54,14 @@ impl Stream {
             frame: Frame::new(sensors),
             align,
             pipeline,
+            holds: Vec::new(),
         }
     }
 
     /// Takes one sample; `end_of_row` says that no further one of the same reading follows, so
     /// that a frame is not closed between two of them.
     pub fn push(&mut self, sample: Sample, end_of_row: bool, listener: &mut Listener<'_>) {
+        self.pass_gap_before(sample.time, listener);
         self.aligner.push(sample);
         if end_of_row {
             self.run_frames(None, listener);
@@ -71,14 +70,23 @@ impl Stream {
 
     /// Takes the values `[F]` of all sensors at one instant; NaN is missing.
     pub fn push_row(&mut self, time: Timestamp, values: &[f64], listener: &mut Listener<'_>) {
+        self.pass_gap_before(time, listener);
         self.aligner.push_row(time, values);
         self.run_frames(None, listener);
     }
 
     /// Lets time pass: frames that wait for late samples close, silence is noticed.
-    pub fn tick(&mut self, now: Timestamp, listener: &mut Listener<'_>) {
-        self.run_frames(Some(now), listener);
-        self.check_silence(now, listener);
+    ///
+    /// `ticks` comes from a clock that never goes back, of which only differences count. `wall` is
+    /// the time of day, for an alarm that nothing at all has come since the start.
+    pub fn tick(&mut self, ticks: Timestamp, wall: Timestamp, listener: &mut Listener<'_>) {
+        self.run_frames(Some(ticks), listener);
+        match self.aligner.settled_until() {
+            Some(end) => self.look_for_silence(end, listener),
+            None if self.aligner.silent().next().is_some() => self.step_silent(wall, listener),
+            // Nobody can be said to report again yet.
+            None => {}
+        }
     }
 
     /// A recording's break: what follows does not join on to what was before.
@@ -97,20 +105,38 @@ impl Stream {
     /// something changes.
     pub fn set_hold(&mut self, sensor: usize, periods: u32) {
         self.aligner.set_hold(sensor, periods);
+        self.holds.push((sensor, periods));
     }
 
     /// Takes over what `earlier` has learnt and which alarms are open (a reload). Of another
-    /// model only the open alarm and flood control's level mean anything.
-    pub fn continue_from(&mut self, earlier: Stream) {
+    /// model only the open alarms and flood control's level mean anything.
+    ///
+    /// Gives the end of an open alarm that nobody would tell any more: that of silent sensors where
+    /// these are not watched from now on.
+    pub fn continue_from(&mut self, earlier: Stream) -> Option<AlarmEvent> {
         let same_model = self.pipeline.digest == earlier.pipeline.digest;
+        let time = earlier.frame.time;
         if same_model && self.align == earlier.align {
             self.aligner = earlier.aligner;
             self.frame = earlier.frame;
-        }
-        if let (Some(mine), Some(theirs), true) = (&mut self.silent, earlier.silent, same_model) {
-            *mine = theirs;
+            let changed = |sensor: &usize| !self.holds.iter().any(|(held, _)| held == sensor);
+            let usual = earlier.holds.iter().map(|(sensor, _)| *sensor);
+            for sensor in usual.filter(changed) {
+                self.aligner.set_hold(sensor, self.align.hold);
+            }
+            for &(sensor, periods) in &self.holds {
+                self.aligner.set_hold(sensor, periods);
+            }
         }
         self.pipeline.continue_from(earlier.pipeline);
+        match (&mut self.silent, earlier.silent) {
+            (Some(mine), Some(theirs)) => {
+                mine.continue_from(theirs);
+                None
+            }
+            (None, Some(mut theirs)) => theirs.end(time),
+            (_, None) => None,
+        }
     }
 
     pub fn pipeline(&self) -> &Pipeline {
@@ -121,8 +147,8 @@ impl Stream {
         self.aligner.counters()
     }
 
-    fn run_frames(&mut self, now: Option<Timestamp>, listener: &mut Listener<'_>) {
-        while self.aligner.next_frame(now, &mut self.frame) {
+    fn run_frames(&mut self, ticks: Option<Timestamp>, listener: &mut Listener<'_>) {
+        while self.aligner.next_frame(ticks, &mut self.frame) {
             self.run_frame(listener);
         }
     }
@@ -134,22 +160,35 @@ impl Stream {
             debug_assert_eq!(event.kind, AlarmKind::Anomaly);
             listener(Happening::Alarm(event));
         }
-        self.check_silence(self.frame.time, listener);
+        self.step_silent(self.frame.time, listener);
     }
 
-    fn check_silence(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
+    /// Goes through the time before a sample that comes after a long gap, as a timer would have.
+    fn pass_gap_before(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
+        if let Some(end) = self.aligner.gap_before(time) {
+            self.aligner.pass_until(end);
+            self.run_frames(None, listener);
+            self.look_for_silence(end, listener);
+        }
+    }
+
+    /// Looks at the instants before `end` at which no frame was made.
+    fn look_for_silence(&mut self, end: Timestamp, listener: &mut Listener<'_>) {
+        while let Some(watch) = &self.silent
+            && let Some(instant) = self.aligner.look_for_silence(end, watch.wants_look_at())
+        {
+            self.step_silent(instant, listener);
+        }
+    }
+
+    fn step_silent(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
         let Some(watch) = &mut self.silent else {
             return;
         };
         self.silent_now.clear();
         let silent = self.aligner.silent().map(|silent| SilentSensor {
             sensor: silent.sensor,
-            last_value: self
-                .frame
-                .values
-                .get(silent.sensor)
-                .copied()
-                .filter(|v| v.is_finite()),
+            last_value: self.aligner.last_value(silent.sensor),
         });
         self.silent_now.extend(silent);
         if let Some(event) = watch.step(time, &self.silent_now) {

@@ -10,6 +10,11 @@ const SECONDS_A_WEEK: f64 = 7.0 * 86_400.0;
 const TAIL_QUANTILE: f64 = 0.98;
 /// With fewer cluster peaks than this no tail is fitted: the largest score is the threshold.
 const FEWEST_PEAKS: usize = 5;
+/// No threshold is below this, or a plant that stood still while it was learnt would alarm at
+/// anything: for chart A one sensor at u = 5 for one sample, for chart B one at u = 3, where chart A
+/// begins to count. Real recordings come out above both.
+const LEAST_A: f64 = 0.1;
+const LEAST_B: f64 = 3.0;
 /// Shares of the budget N: chart A is the better judge.
 pub const SHARE_A: f64 = 0.8;
 pub const SHARE_B: f64 = 0.2;
@@ -45,7 +50,8 @@ impl Thresholds {
     }
 }
 
-/// The level that peaks of this tail pass `a_week` times a week. Always positive.
+/// The level that peaks of this tail pass `a_week` times a week, and at least the floor of its
+/// chart.
 pub fn threshold(tail: &ChartTail, excess: Excess, a_week: f64) -> f64 {
     let level = if tail.peaks < FEWEST_PEAKS {
         tail.largest
@@ -56,7 +62,10 @@ pub fn threshold(tail: &ChartTail, excess: Excess, a_week: f64) -> f64 {
             Excess::Logarithmic => tail.quantile * reach.exp(),
         }
     };
-    level.max(f64::from(f32::MIN_POSITIVE))
+    level.max(match excess {
+        Excess::Linear => LEAST_A,
+        Excess::Logarithmic => LEAST_B,
+    })
 }
 
 /// Describes the tail of out-of-sample `scores` (NaN where unscored) `period_seconds` apart.
@@ -172,6 +181,8 @@ mod tests {
         let tail = fit_tail(&[0.0, 0.0, 3.0, 0.0], 60.0, 1, Excess::Logarithmic);
         assert_eq!(threshold(&tail, Excess::Logarithmic, 1.0), 3.0);
         let silent = fit_tail(&[0.0; 50], 60.0, 1, Excess::Linear);
-        assert!(threshold(&silent, Excess::Linear, 1.0) > 0.0);
+        assert_eq!(threshold(&silent, Excess::Linear, 1.0), LEAST_A);
+        let silent = fit_tail(&[0.0; 50], 60.0, 1, Excess::Logarithmic);
+        assert_eq!(threshold(&silent, Excess::Logarithmic, 1.0), LEAST_B);
     }
 }

@@ -106,7 +106,15 @@ pub struct Draft {
 
 impl Draft {
     /// Begins the file that will be `path`, beside it as `path.partial`.
+    ///
+    /// # Errors
+    /// The folder cannot be written, or `path` is there and no file (a device, which the rename at
+    /// the end would take away from the whole system).
     pub fn create(path: &Path) -> io::Result<Self> {
+        if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
+            let reason = "exists and is not a file";
+            return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
+        }
         let mut partial = path.as_os_str().to_owned();
         partial.push(".partial");
         let partial = PathBuf::from(partial);

@@ -28,8 +28,13 @@ pub fn fit(
     let mut neighbour = vec![f32::NAN; frames.x.len()];
     let mut raw = vec![f32::NAN; frames.x.len()];
     let mut expected = vec![0.0; sensors];
-    for Fold { judged, learnt } in folds(frames.rows(), FOLDS, embargo) {
-        let graph = SensorGraph::fit(&moments(frames, &learnt), allowed);
+    let everything = moments(frames, 0..frames.rows());
+    for Fold { judged, .. } in folds(frames.rows(), FOLDS, embargo) {
+        let left_out = judged.start.saturating_sub(embargo)
+            ..judged.end.saturating_add(embargo).min(frames.rows());
+        let mut learnt = everything.clone();
+        learnt.remove(&moments(frames, left_out));
+        let graph = SensorGraph::fit(&learnt, allowed);
         for row in judged {
             let x = frames.row(row);
             graph.expect(x, &mut expected);
@@ -39,18 +44,16 @@ pub fn fit(
             }
         }
     }
-    let everything = 0..frames.rows();
-    let graph = SensorGraph::fit(&moments(frames, std::slice::from_ref(&everything)), allowed);
     ClosedForm {
         neighbour,
         raw,
-        graph,
+        graph: SensorGraph::fit(&everything, allowed),
     }
 }
 
-fn moments(frames: &TrainingFrames, ranges: &[Range<usize>]) -> Moments {
+fn moments(frames: &TrainingFrames, rows: Range<usize>) -> Moments {
     let mut moments = Moments::new(frames.sensors);
-    for row in ranges.iter().cloned().flatten() {
+    for row in rows {
         moments.add(frames.row(row));
     }
     moments

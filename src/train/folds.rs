@@ -74,7 +74,13 @@ mod tests {
         for row in [0, 5, 12] {
             restart[row] = true;
         }
-        assert_eq!(segments(&[0..20], &restart, 3), [(0, 5), (5, 12), (12, 20)]);
-        assert_eq!(segments(&[3..14], &restart, 3), [(5, 12)]);
+        assert_eq!(
+            segments(std::slice::from_ref(&(0..20)), &restart, 3),
+            [(0, 5), (5, 12), (12, 20)]
+        );
+        assert_eq!(
+            segments(std::slice::from_ref(&(3..14)), &restart, 3),
+            [(5, 12)]
+        );
     }
 }

@@ -5,16 +5,19 @@ use super::TrainError;
 use super::frames::TrainingFrames;
 use crate::engine::native::NativeEngine;
 use crate::engine::torch::TorchConfig;
-use crate::engine::{Engine, EngineError};
+use crate::engine::{Engine, EngineError, WindowOutputs};
 use crate::model::golden::{Golden, GoldenTorch};
-use crate::model::{ModelFile, Network};
+use crate::model::{Manifest, ModelFile, Network};
 use crate::pipeline::{golden_scores, open_torch};
 
 /// Windows kept.
 const COUNT: usize = 16;
 
 /// Adds golden vectors to `model`. Where the torch worker cannot be had, its half is left out and
-/// the reason is returned.
+/// the reason is returned; a foreign module cannot do without.
+///
+/// # Errors
+/// No stretch of the frames is long enough, or no engine runs the model.
 pub fn add(
     mut model: ModelFile,
     frames: &TrainingFrames,
@@ -35,45 +38,48 @@ pub fn add(
             .windows
             .extend_from_slice(&x[g * sensors..(g + window) * sensors]);
     }
-    if let Network::GraphLstm(network) = &model.network {
-        let outputs = NativeEngine::new(network)?.run_windows(&golden.windows, COUNT)?;
-        golden.score = golden_scores(
-            &model.manifest,
-            &golden,
-            &outputs.reconstruction,
-            &outputs.neighbour,
-        );
-        golden.reconstruction = outputs.reconstruction;
-        golden.neighbour = outputs.neighbour;
-    }
+    let of_torch = |model: &ModelFile, windows: &[f32]| {
+        open_torch(model, torch).and_then(|mut engine| engine.run_windows(windows, COUNT))
+    };
+    let Network::GraphLstm(network) = &model.network else {
+        // Only libtorch can say what a foreign module does, and it reads the module itself.
+        let outputs = of_torch(&model, &golden.windows)?;
+        let answers = answers(&model.manifest, &golden, outputs);
+        golden.reconstruction = answers.reconstruction.clone();
+        golden.neighbour = answers.neighbour.clone();
+        golden.score = answers.score.clone();
+        golden.torch = Some(answers);
+        model.golden = golden;
+        return Ok((model, None));
+    };
+    let outputs = NativeEngine::new(network)?.run_windows(&golden.windows, COUNT)?;
+    let native = answers(&model.manifest, &golden, outputs);
+    golden.reconstruction = native.reconstruction;
+    golden.neighbour = native.neighbour;
+    golden.score = native.score;
     model.golden = golden;
     // libtorch judges the file as it will be, so it is written first.
     model.save(&model.path)?;
-    let by_torch = open_torch(&model, torch)
-        .and_then(|mut engine| engine.run_windows(&model.golden.windows, COUNT));
-    let without_torch = match by_torch {
+    match of_torch(&model, &model.golden.windows) {
         Ok(outputs) => {
-            let score = golden_scores(
-                &model.manifest,
-                &model.golden,
-                &outputs.reconstruction,
-                &outputs.neighbour,
-            );
-            if matches!(model.network, Network::Foreign { .. }) {
-                model.golden.reconstruction = outputs.reconstruction.clone();
-                model.golden.neighbour = outputs.neighbour.clone();
-                model.golden.score = score.clone();
-            }
-            model.golden.torch = Some(GoldenTorch {
-                reconstruction: outputs.reconstruction,
-                neighbour: outputs.neighbour,
-                score,
-            });
-            None
+            let answers = answers(&model.manifest, &model.golden, outputs);
+            model.golden.torch = Some(answers);
+            Ok((model, None))
         }
-        Err(reason) => Some(reason),
-    };
-    Ok((model, without_torch))
+        Err(reason) => Ok((model, Some(reason))),
+    }
+}
+
+fn answers(manifest: &Manifest, golden: &Golden, outputs: WindowOutputs) -> GoldenTorch {
+    let WindowOutputs {
+        reconstruction,
+        neighbour,
+    } = outputs;
+    GoldenTorch {
+        score: golden_scores(manifest, golden, &reconstruction, &neighbour),
+        reconstruction,
+        neighbour,
+    }
 }
 
 /// First row of the stretch of T+15 rows without a gap in which the sensors move most: windows in

@@ -33,8 +33,12 @@ pub enum TopologyError {
         path: PathBuf,
         source: std::io::Error,
     },
-    #[error("{path}: {reason}")]
-    Syntax { path: PathBuf, reason: String },
+    #[error("{path}:{line}: {reason}")]
+    Syntax {
+        path: PathBuf,
+        line: usize,
+        reason: String,
+    },
     #[error("{path}: sensor {sensor:?} is not a column of the training data")]
     UnknownSensor { path: PathBuf, sensor: String },
 }
@@ -47,9 +51,13 @@ impl Topology {
             path: path.to_owned(),
             source,
         })?;
-        let file = toml::from_str(&text).map_err(|error| TopologyError::Syntax {
-            path: path.to_owned(),
-            reason: error.to_string(),
+        let file = toml::from_str(&text).map_err(|error| {
+            let start = error.span().map_or(0, |span| span.start);
+            TopologyError::Syntax {
+                path: path.to_owned(),
+                line: 1 + text.bytes().take(start).filter(|b| *b == b'\n').count(),
+                reason: error.message().to_owned(),
+            }
         })?;
         Ok(Topology {
             path: path.to_owned(),
@@ -113,7 +121,8 @@ mod tests {
             error.to_string().contains("\"z\" is not a column"),
             "{error}"
         );
-        assert!(load("edgs = []").unwrap_err().to_string().contains("edgs"));
+        let unknown = load("groups = {}\nedgs = []").unwrap_err().to_string();
+        assert!(unknown.contains(":2: unknown field `edgs`"), "{unknown}");
         assert!(Topology::load(Path::new("/nowhere/x.toml")).is_err());
     }
 }

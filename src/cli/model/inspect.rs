@@ -2,10 +2,10 @@
 
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::Args;
 use serde_json::json;
 
+use crate::cli::print::{print, print_json};
 use crate::frame::format_span;
 use crate::model::manifest::{Edge, HeadKind};
 use crate::model::{ModelFile, Network};
@@ -16,7 +16,12 @@ const WIDTH: usize = 80;
 /// Edges shown, strongest first.
 const EDGES: usize = 5;
 
+const AFTER_HELP: &str = "\
+Example: the sensors' names, one a line:
+  anomalyd model inspect --json plant.pt | jq -r .manifest.sensors[].name";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct InspectArgs {
     /// The model file
     model: PathBuf,
@@ -32,13 +37,10 @@ pub struct InspectArgs {
 pub fn run(args: &InspectArgs) -> anyhow::Result<()> {
     let file = ModelFile::load(&args.model)?;
     if args.json {
-        let text = serde_json::to_string_pretty(&as_json(&file))
-            .context("the model cannot be written as JSON")?;
-        println!("{text}");
+        print_json(&as_json(&file))
     } else {
-        print!("{}", for_people(&file));
+        print(for_people(&file))
     }
-    Ok(())
 }
 
 fn as_json(file: &ModelFile) -> serde_json::Value {

@@ -6,6 +6,7 @@ use std::process::ExitCode;
 use clap::Args;
 use serde::Serialize;
 
+use crate::cli::print::{print, print_json};
 use crate::engine::Engine;
 use crate::engine::native::NativeEngine;
 use crate::engine::torch::TorchConfig;
@@ -13,16 +14,19 @@ use crate::engine::{EngineError, torch};
 use crate::model::{ModelFile, Network};
 use crate::pipeline::{Agreement, EngineChoice, GOLDEN_TOLERANCE, open_torch, verify};
 
-/// Exit status: 0 when every engine that is here agrees, 1 when one does not or was asked for and
-/// is missing, 65 when the file is refused.
+const AFTER_HELP: &str = "\
+Exit status: 0 when every engine that is here agrees, 1 when one does not, or
+was asked for and is not here, 65 when the file is refused.";
+
 #[derive(Debug, Args)]
+#[command(after_help = AFTER_HELP)]
 pub struct VerifyArgs {
     /// The model file
     model: PathBuf,
-    /// `auto`: every engine that this machine has
+    /// Which engine to check; auto is every one that this machine has
     #[arg(long, value_enum, default_value_t)]
     engine: EngineChoice,
-    /// The torch worker; default: found beside this program or in PATH
+    /// The torch worker [default: beside this program, or on PATH]
     #[arg(long, value_name = "PROGRAM")]
     torch_worker: Option<PathBuf>,
     /// One JSON object instead of a table
@@ -87,8 +91,8 @@ pub fn run(args: VerifyArgs) -> anyhow::Result<ExitCode> {
         engines,
     };
     match args.json {
-        true => println!("{}", serde_json::to_string_pretty(&report)?),
-        false => report.print(),
+        true => print_json(&report)?,
+        false => print(report.for_people())?,
     }
     Ok(if good {
         ExitCode::SUCCESS
@@ -147,34 +151,35 @@ impl EngineReport {
 }
 
 impl Report {
-    fn print(&self) {
-        println!(
-            "{}: {} golden vectors, limit {:.0e}",
-            self.model, self.vectors, self.tolerance
-        );
-        println!("engine  verdict  reconstruction  neighbour     score  worst vector");
+    fn for_people(&self) -> String {
+        let mut lines = vec![
+            format!(
+                "{}: {} golden vectors, limit {:.0e}",
+                self.model, self.vectors, self.tolerance
+            ),
+            "engine  verdict  reconstruction  neighbour     score  worst vector".to_owned(),
+        ];
+        let mut reasons = Vec::new();
         for one in &self.engines {
+            let engine = one.engine;
             let verdict = match one.verdict {
                 Verdict::Ok => "ok",
                 Verdict::Fail => "FAIL",
                 Verdict::Absent => "absent",
             };
-            match (
-                one.reconstruction,
-                one.neighbour,
-                one.score,
-                one.worst_vector,
-            ) {
-                (Some(reconstruction), Some(neighbour), Some(score), Some(worst)) => println!(
-                    "{:<6}  {verdict:<7}  {reconstruction:>14.1e}  {neighbour:>9.1e}  {score:>8.1e}  {worst:>12}",
-                    one.engine,
+            let differences = (one.reconstruction, one.neighbour, one.score);
+            lines.push(match (differences, one.worst_vector) {
+                ((Some(reconstruction), Some(neighbour), Some(score)), Some(worst)) => format!(
+                    "{engine:<6}  {verdict:<7}  {reconstruction:>14.1e}  {neighbour:>9.1e}  \
+                     {score:>8.1e}  {worst:>12}",
                 ),
-                _ => println!(
-                    "{:<6}  {verdict:<7}  {}",
-                    one.engine,
-                    one.reason.as_deref().unwrap_or_default()
-                ),
-            }
+                _ => format!("{engine:<6}  {verdict}"),
+            });
+            // Below the table, where it may be as long as it is.
+            let reason = one.reason.as_ref();
+            reasons.extend(reason.map(|reason| format!("{engine}: {reason}")));
         }
+        lines.extend(reasons);
+        lines.join("\n") + "\n"
     }
 }

@@ -1,8 +1,8 @@
 //! Eight lanes of f32 and what the cell needs of them: powers of two.
 
-use super::{Block, LANES};
+use super::Block;
 
-/// A vector of [`LANES`] values.
+/// A vector of [`super::LANES`] values.
 ///
 /// The methods of an implementation for an instruction set may be called only from functions that
 /// are compiled for it; the modules keep the types to themselves to make sure of that.
@@ -46,32 +46,66 @@ pub(super) fn power_of_two<V: Lanes>(x: V) -> V {
     let x = x.clamp(V::splat(EXPONENT_LIMIT));
     let rounded = x.add(V::splat(ROUNDER));
     let f = x.sub(rounded.sub(V::splat(ROUNDER)));
-    let p = V::splat(POWER[4]);
-    let p = p.mul_add(f, V::splat(POWER[3]));
-    let p = p.mul_add(f, V::splat(POWER[2]));
-    let p = p.mul_add(f, V::splat(POWER[1]));
-    let p = p.mul_add(f, V::splat(POWER[0]));
-    p.mul_add(f, V::splat(1.0)).scale(rounded)
+    // In pairs, which the processor works on side by side.
+    let low = V::splat(POWER[0]).mul_add(f, V::splat(1.0));
+    let middle = V::splat(POWER[2]).mul_add(f, V::splat(POWER[1]));
+    let high = V::splat(POWER[4]).mul_add(f, V::splat(POWER[3]));
+    let square = f.mul(f);
+    let upper = high.mul_add(square, middle);
+    upper.mul_add(square, low).scale(rounded)
 }
 
-/// The LSTM cell on gate sums i, f, g, o that are scaled by [`super::GATE_SCALES`]. Returns (h, c).
+/// The LSTM cell of eight units in four stages, so that several cells can be taken side by side.
 ///
-/// With I = e^-i and so on, σ(f)c + σ(i)tanh(g) = c/(1+F) + (1−G)/((1+I)(1+G)) and
-/// σ(o)tanh(c) = (1−C)/((1+O)(1+C)): over common denominators, two divisions do for five
-/// activations.
-#[inline(always)]
-pub(super) fn cell<V: Lanes>(gates: [V; 4], c: V) -> (V, V) {
-    let one = V::splat(1.0);
-    let [i, f, g, o] = gates;
-    let g = power_of_two(g);
-    let input = one.add(power_of_two(i)).mul(one.add(g));
-    let forget = one.add(power_of_two(f));
-    let numerator = c.mul_add(input, one.sub(g).mul(forget));
-    let c = numerator.div(input.mul(forget));
-    let squashed = power_of_two(c.mul(V::splat(-2.0 * std::f32::consts::LOG2_E)));
-    let output = one.add(power_of_two(o));
-    let h = one.sub(squashed).div(output.mul(one.add(squashed)));
-    (h, c)
+/// The gate sums i, f, g, o are scaled by [`super::GATE_SCALES`]. With I = e^-i and so on,
+/// σ(f)c + σ(i)tanh(g) = c/(1+F) + (1−G)/((1+I)(1+G)) and σ(o)tanh(c) = (1−C)/((1+O)(1+C)): over
+/// common denominators, two divisions do for five activations.
+#[derive(Clone, Copy)]
+pub(super) struct Cell<V> {
+    /// i, f, g, o at first; then what the stages leave for each other.
+    parts: [V; 4],
+    c: V,
 }
 
-const _: () = assert!(LANES == 8);
+impl<V: Lanes> Cell<V> {
+    #[inline(always)]
+    pub(super) fn new(gates: [V; 4], c: V) -> Self {
+        Cell { parts: gates, c }
+    }
+
+    /// (1+I)(1+G) and 1−G
+    #[inline(always)]
+    pub(super) fn first(&mut self) {
+        let one = V::splat(1.0);
+        let [i, _, g, _] = &mut self.parts;
+        let power = power_of_two(*g);
+        *i = one.add(power_of_two(*i)).mul(one.add(power));
+        *g = one.sub(power);
+    }
+
+    /// The new cell state.
+    #[inline(always)]
+    pub(super) fn second(&mut self) -> V {
+        let [input, f, g, _] = self.parts;
+        let forget = V::splat(1.0).add(power_of_two(f));
+        let numerator = self.c.mul_add(input, g.mul(forget));
+        self.c = numerator.div(input.mul(forget));
+        self.c
+    }
+
+    /// C and 1+O
+    #[inline(always)]
+    pub(super) fn third(&mut self) {
+        let [_, _, _, o] = &mut self.parts;
+        *o = V::splat(1.0).add(power_of_two(*o));
+        self.c = power_of_two(self.c.mul(V::splat(-2.0 * std::f32::consts::LOG2_E)));
+    }
+
+    /// The new h.
+    #[inline(always)]
+    pub(super) fn fourth(&self) -> V {
+        let one = V::splat(1.0);
+        let [_, _, _, output] = self.parts;
+        one.sub(self.c).div(output.mul(one.add(self.c)))
+    }
+}

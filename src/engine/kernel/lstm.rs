@@ -4,7 +4,7 @@
 //! same bits alone as among others. Everything is `inline(always)`: it must end up inside the
 //! function that is compiled for the instruction set.
 
-use super::lanes::{Lanes, cell};
+use super::lanes::{Cell, Lanes};
 use super::{Block, LANES, Panel, Step};
 
 /// See [`super::Kernel::project`].
@@ -42,45 +42,34 @@ fn project_groups<V: Lanes, const G: usize>(
 
 /// See [`super::Kernel::advance`].
 ///
-/// Registers: three states by four gates are twelve running sums of the sixteen vectors that AVX2
-/// has (24 of 32 on NEON), and each weight that is loaded serves three states. The weights of a
-/// group of units (8 KB at H = 64) stay in the first-level cache from one triple to the next. A
-/// state alone takes two groups at once, since four sums would wait for each other.
+/// A block of the product is two states by one group, or one state by two groups: eight running
+/// sums keep two multiply-add units of four cycles latency busy, and leave registers for the
+/// operands (with twelve sums the compiler runs out of AVX2's sixteen, which halved the speed).
+/// The weights of two groups (16 KB at H = 64) stay in the first-level cache from one pair of
+/// states to the next.
 #[inline(always)]
 pub(super) fn advance<V: Lanes>(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
     let groups = step.projection.len() / 4;
-    let triples = step.count - step.count % 3;
-    if triples > 0 || step.count == 2 {
-        for index in 0..groups {
-            let group = if step.backward {
-                groups - 1 - index
-            } else {
-                index
-            };
-            for from in (0..triples).step_by(3) {
-                units::<V, 1, 3>(step, group, from, h, c);
-            }
-            match step.count - triples {
-                2 => units::<V, 1, 2>(step, group, triples, h, c),
-                1 => units::<V, 1, 1>(step, group, triples, h, c),
-                _ => {}
+    let pairs = groups.div_ceil(2);
+    for index in 0..pairs {
+        let group = 2 * if step.backward {
+            pairs - 1 - index
+        } else {
+            index
+        };
+        let two = group + 1 < groups;
+        for from in (0..step.count / 2 * 2).step_by(2) {
+            units::<V, 1, 2>(step, group, from, h, c);
+            if two {
+                units::<V, 1, 2>(step, group + 1, from, h, c);
             }
         }
-    } else if step.count == 1 {
-        let pairs = groups / 2;
-        if step.backward && groups % 2 == 1 {
-            units::<V, 1, 1>(step, groups - 1, 0, h, c);
-        }
-        for index in 0..pairs {
-            let pair = if step.backward {
-                pairs - 1 - index
+        if step.count % 2 == 1 {
+            if two {
+                units::<V, 2, 1>(step, group, step.count - 1, h, c);
             } else {
-                index
-            };
-            units::<V, 2, 1>(step, pair * 2, 0, h, c);
-        }
-        if !step.backward && groups % 2 == 1 {
-            units::<V, 1, 1>(step, groups - 1, 0, h, c);
+                units::<V, 1, 1>(step, group, step.count - 1, h, c);
+            }
         }
     }
 }
@@ -109,13 +98,27 @@ fn units<V: Lanes, const G: usize, const S: usize>(
         }
         add_product(&mut sums, product.weights, group, inputs);
     }
-    for (g, sums) in sums.into_iter().enumerate() {
-        for (sums, slot) in sums.into_iter().zip(slots) {
-            let at = slot * projection.len() + group + g;
-            let (new_h, new_c) = cell(sums, V::load(&c[at]));
-            new_h.store(&mut h[at]);
-            new_c.store(&mut c[at]);
+    let mut at = [[0; S]; G];
+    let mut cells = [[Cell::new(sums[0][0], V::splat(0.0)); S]; G];
+    for g in 0..G {
+        for s in 0..S {
+            at[g][s] = slots[s] * projection.len() + group + g;
+            cells[g][s] = Cell::new(sums[g][s], V::load(&c[at[g][s]]));
         }
+    }
+    // Stage by stage, so that the cells' long chains of operations run side by side.
+    let (cells, at) = (cells.as_flattened_mut(), at.as_flattened());
+    for cell in cells.iter_mut() {
+        cell.first();
+    }
+    for (cell, at) in cells.iter_mut().zip(at) {
+        cell.second().store(&mut c[*at]);
+    }
+    for cell in cells.iter_mut() {
+        cell.third();
+    }
+    for (cell, at) in cells.iter_mut().zip(at) {
+        cell.fourth().store(&mut h[*at]);
     }
 }
 

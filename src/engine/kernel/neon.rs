@@ -75,8 +75,7 @@ impl Lanes for Neon {
     }
     #[inline(always)]
     fn scale(self, rounded: Self) -> Self {
-        // SAFETY: see above.
-        unsafe { Neon(shift_in(self.0, rounded.0), shift_in(self.1, rounded.1)) }
+        Neon(shift_in(self.0, rounded.0), shift_in(self.1, rounded.1))
     }
 }
 

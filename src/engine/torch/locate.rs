@@ -86,7 +86,7 @@ mod tests {
         let error = locate(Some(Path::new("/nowhere/worker"))).unwrap_err();
         let text = error.to_string();
         assert!(text.contains("/nowhere/worker"), "{text}");
-        assert!(text.contains("scripts/libtorch.sh"), "{text}");
+        assert!(text.contains("scripts/build-torch.sh"), "{text}");
     }
 
     #[test]

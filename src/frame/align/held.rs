@@ -46,6 +46,11 @@ impl Held {
         self.last[sensor].is_some_and(|(_, last)| last == index)
     }
 
+    /// The sensor's last value, however old.
+    pub fn value(&self, sensor: usize) -> Option<f64> {
+        self.last[sensor].map(|(value, _)| value)
+    }
+
     /// Whether any value reaches as far as the frame `index`.
     pub fn reaches(&self, index: i64) -> bool {
         self.reach.is_some_and(|reach| index <= reach)

@@ -29,7 +29,7 @@ impl Aligner {
                 (index, time) = grid.place(raw);
             }
         }
-        let far = (YEAR_NANOS / self.period).max(STEP_BACK_PERIODS);
+        let far = self.far();
         let side = if index - self.base > far {
             Some(Side::Ahead)
         } else if self.base - index > STEP_BACK_PERIODS {
@@ -58,6 +58,11 @@ impl Aligner {
                 moved
             }
         }
+    }
+
+    /// How many periods ahead a sample is not believed.
+    pub(super) fn far(&self) -> i64 {
+        (YEAR_NANOS / self.period).max(STEP_BACK_PERIODS)
     }
 
     /// The place of a sample at `index`, far from the others, if the whole stream has moved there.
@@ -104,7 +109,8 @@ impl Aligner {
         self.newest = time;
         self.newest_index = 0;
         self.awaited = None;
-        self.silence.begin(time, self.elapsed);
+        self.silence.begin(time);
+        self.looked = i64::MIN;
         self.now = None;
         self.elapsed = 0;
     }

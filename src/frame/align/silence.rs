@@ -13,7 +13,10 @@ pub struct Silent {
 /// All times are those of the grid, in nanoseconds; before the first sample, since the start.
 #[derive(Debug)]
 pub(super) struct Silence {
+    /// Of sensors that are held no longer than the rest.
     limit: i64,
+    /// `[F]`
+    limits: Vec<i64>,
     /// What the age of sensors that were never seen counts from.
     since: i64,
     last_seen: Vec<Option<i64>>,
@@ -27,6 +30,7 @@ impl Silence {
     pub fn new(sensors: usize, limit: i64) -> Self {
         Silence {
             limit,
+            limits: vec![limit; sensors],
             since: 0,
             last_seen: vec![None; sensors],
             silent: vec![false; sensors],
@@ -35,10 +39,27 @@ impl Silence {
         }
     }
 
-    /// The first sample has come at `time`, after `waited` nanoseconds.
-    pub fn begin(&mut self, time: i64, waited: i64) {
-        self.since = time.saturating_sub(waited);
+    /// The first sample has come at `time`. What never comes is missed from here on, however long
+    /// the first sample was waited for, so that a recording gives the same alarms.
+    pub fn begin(&mut self, time: i64) {
+        self.since = time;
         self.due = i64::MIN;
+    }
+
+    /// A sensor whose values are held for `held` is not missed before that.
+    pub fn set_held(&mut self, sensor: usize, held: i64) {
+        self.limits[sensor] = self.limit.max(held);
+        self.due = i64::MIN;
+    }
+
+    /// The shortest time without a value that makes a sensor silent.
+    pub fn shortest(&self) -> i64 {
+        self.limits.iter().copied().min().unwrap_or(self.limit)
+    }
+
+    /// Nobody becomes silent up to this, unless someone is seen before.
+    pub fn due(&self) -> i64 {
+        self.due
     }
 
     pub fn restart(&mut self) {
@@ -57,7 +78,7 @@ impl Silence {
         if self.silent[sensor] {
             self.silent[sensor] = false;
             self.generation += 1;
-            self.due = self.due.min(time.saturating_add(self.limit));
+            self.due = self.due.min(time.saturating_add(self.limits[sensor]));
         }
     }
 
@@ -65,18 +86,20 @@ impl Silence {
         self.last_seen[sensor]
     }
 
-    /// Looks who is silent at `time`; cheap while nobody can be.
-    pub fn check(&mut self, time: i64) {
+    /// Looks who is silent at `time`, and says whether that is anyone new; cheap while nobody can
+    /// be.
+    pub fn check(&mut self, time: i64) -> bool {
         if time <= self.due {
-            return;
+            return false;
         }
         self.due = i64::MAX;
         let mut changed = false;
-        for (silent, last_seen) in self.silent.iter_mut().zip(&self.last_seen) {
+        let sensors = self.silent.iter_mut().zip(&self.last_seen);
+        for ((silent, last_seen), limit) in sensors.zip(&self.limits) {
             if *silent {
                 continue;
             }
-            let due = last_seen.unwrap_or(self.since).saturating_add(self.limit);
+            let due = last_seen.unwrap_or(self.since).saturating_add(*limit);
             if time > due {
                 *silent = true;
                 changed = true;
@@ -85,6 +108,7 @@ impl Silence {
             }
         }
         self.generation += u64::from(changed);
+        changed
     }
 
     pub fn generation(&self) -> u64 {

@@ -375,12 +375,63 @@ fn silence_needs_no_sample() {
     assert_eq!(bench.aligner.silent().count(), 1);
     bench.row(5.0, &[1.0]);
     assert_eq!(bench.aligner.silent().count(), 0);
-    bench.now(Some(1302.0)).now(Some(1603.0));
+    // 5 minutes after the last value, and not a period earlier.
+    bench.now(Some(1302.0)).now(Some(1700.0));
+    let (aligner, end) = (&mut bench.aligner, at(305.0));
+    assert_eq!(aligner.settled_until(), Some(at(402.0)));
+    assert_eq!(aligner.look_for_silence(end, None), None);
+    assert_eq!(aligner.look_for_silence(at(402.0), None), Some(at(306.0)));
     let gone = Silent {
         sensor: 0,
         last_seen: Some(at(5.0)),
     };
-    assert!(bench.aligner.silent().eq([gone]));
+    assert!(aligner.silent().eq([gone]));
+    assert_eq!(aligner.last_value(0), Some(1.0));
+    assert_eq!(aligner.look_for_silence(at(402.0), None), None);
+    let also = Some(at(310.5));
+    assert_eq!(
+        aligner.look_for_silence(at(402.0), also),
+        Some(at(311.0)),
+        "asked for"
+    );
+}
+
+#[test]
+fn those_who_deliver_together_fall_silent_together() {
+    let mut bench = Bench::new(3);
+    // On either side of the grid's instants, which the first sample sets.
+    for second in 0..3 {
+        let second = f64::from(second);
+        bench.sample(0, second, 1.0);
+        bench.sample(1, second + 0.2, 1.0);
+        bench.sample(2, second + 0.9, 1.0);
+    }
+    assert_eq!(bench.aligner.gap_before(at(302.0)), None);
+    assert_eq!(bench.aligner.gap_before(at(1000.2)), Some(at(1000.0)));
+    assert_eq!(bench.aligner.gap_before(at(1e9)), None, "not believed");
+    bench.aligner.pass_until(at(1000.0));
+    bench.now(None);
+    let looks: Vec<_> = std::iter::from_fn(|| {
+        let aligner = &mut bench.aligner;
+        let instant = aligner.look_for_silence(at(1000.0), None)?;
+        Some((instant, aligner.silent().count()))
+    })
+    .collect();
+    assert_eq!(looks, [(at(303.0), 2), (at(304.0), 3)]);
+}
+
+#[test]
+fn a_sensor_that_is_held_longer_is_missed_later() {
+    let mut aligner = Aligner::new(2, AlignConfig::new(SECOND));
+    aligner.set_hold(1, 600);
+    let mut frame = Frame::new(2);
+    aligner.push_row(Timestamp::EPOCH, &[1.0, 2.0]);
+    let mut silent = |second: i64| {
+        aligner.push_row(Timestamp::from_seconds(second), &[1.0, f64::NAN]);
+        while aligner.next_frame(None, &mut frame) {}
+        aligner.silent().count()
+    };
+    assert_eq!((silent(301), silent(601), silent(602)), (0, 0, 1));
 }
 
 #[test]

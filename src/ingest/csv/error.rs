@@ -104,6 +104,27 @@ pub enum CsvError {
 }
 
 impl CsvError {
+    /// Where it is, unless the whole file is meant.
+    pub fn place(&self) -> Option<&Place> {
+        match self {
+            CsvError::Open { .. } | CsvError::Empty { .. } => None,
+            CsvError::Read { place, .. }
+            | CsvError::NoRows { place }
+            | CsvError::NoHeader { place, .. }
+            | CsvError::NoSensors { place, .. }
+            | CsvError::DuplicateName { place, .. }
+            | CsvError::EmptyName { place, .. }
+            | CsvError::NotUtf8 { place, .. }
+            | CsvError::LoneReturn { place }
+            | CsvError::LongLine { place, .. }
+            | CsvError::OpenQuote { place }
+            | CsvError::ColumnCount { place, .. }
+            | CsvError::BadTime { place, .. }
+            | CsvError::TimeBack { place, .. }
+            | CsvError::BadValue { place, .. } => Some(place),
+        }
+    }
+
     /// Whether only one row is lost: the next call reads the row below.
     pub fn is_row(&self) -> bool {
         matches!(

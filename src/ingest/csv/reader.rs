@@ -25,7 +25,14 @@ impl CsvReader<File> {
     /// # Errors
     /// The file cannot be read, is empty, or has no usable header.
     pub fn open(path: &Path, options: CsvOptions) -> Result<Self, CsvError> {
-        let file = File::open(path).map_err(|source| CsvError::Open {
+        let open = || {
+            let file = File::open(path)?;
+            match file.metadata()?.is_dir() {
+                true => Err(std::io::ErrorKind::IsADirectory.into()),
+                false => Ok(file),
+            }
+        };
+        let file = open().map_err(|source| CsvError::Open {
             path: path.into(),
             source,
         })?;

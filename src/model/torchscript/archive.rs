@@ -56,6 +56,10 @@ impl From<ZipError> for ArchiveError {
     fn from(error: ZipError) -> Self {
         match error {
             ZipError::Io(source) => ArchiveError::Io(source),
+            // Its own words ("Could not find EOCD") help nobody.
+            ZipError::InvalidArchive(_) => ArchiveError::Layout(
+                "it is another kind of file, or it was cut off: copy it again".to_owned(),
+            ),
             other => ArchiveError::Zip(other),
         }
     }
@@ -74,7 +78,11 @@ impl Archive {
     /// # Errors
     /// The file cannot be read, is no ZIP file, or its entries do not lie under one top folder.
     pub fn open(path: &Path) -> Result<Self, ArchiveError> {
-        let zip = ZipArchive::new(BufReader::new(File::open(path)?))?;
+        let file = File::open(path)?;
+        if file.metadata()?.is_dir() {
+            return Err(std::io::Error::from(std::io::ErrorKind::IsADirectory).into());
+        }
+        let zip = ZipArchive::new(BufReader::new(file))?;
         if zip.len() > MAX_ENTRIES {
             return Err(ArchiveError::Layout(format!(
                 "it has {} entries, more than {MAX_ENTRIES}",
