@@ -28,7 +28,7 @@ step "lints"
 cargo clippy --all-targets --locked -- -D warnings
 
 step "torch worker"
-scripts/build-torch.sh --locked
+scripts/build-torch.sh
 # The tests of the torch engine skip without a worker; here they must run.
 export ANOMALYD_TORCH=$PWD/target/torch/anomalyd-torch
 export ANOMALYD_REQUIRE_ALL=1
