@@ -110,17 +110,17 @@ fn a_wrong_fault_file_is_explained_and_leaves_no_files() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("faults.toml");
     let text = fs::read_to_string(demo_faults()).unwrap();
-    fs::write(&path, text.replace("\"PIT502\"", "\"pit50\"")).unwrap();
+    fs::write(&path, text.replace("\"FIT401\"", "\"fit40\"")).unwrap();
     let words = format!("--duration 7d --faults {}", path.display());
     let error = simulate(&words, &dir.path().join("x.csv")).unwrap_err();
     let expected =
-        "faults.toml:20: fault.sensor: no sensor is called \"pit50\"; did you mean \"PIT501\"?";
+        "faults.toml:27: fault.sensor: no sensor is called \"fit40\"; did you mean \"FIT401\"?";
     assert!(error.to_string().ends_with(expected), "{error}");
 
     fs::write(&path, &text).unwrap();
     let words = format!("--duration 1d --faults {}", path.display());
     let error = simulate(&words, &dir.path().join("x.csv")).unwrap_err();
-    let remedy = "AIT202 starts after 1day 14h, but the run lasts 1day; start it earlier";
+    let remedy = "FIT502 starts after 1day 8h, but the run lasts 1day; start it earlier";
     assert!(error.to_string().contains(remedy), "{error}");
     assert_eq!(fs::read_dir(dir.path()).unwrap().count(), 1);
 }
