@@ -14,7 +14,7 @@ need_cargo
 need_packages gcc libc6-dev
 cargo build --release --locked --bin anomalyd
 if [ -z "${ANOMALYD_TORCH:-}" ]; then
-    scripts/build-torch.sh --locked
+    scripts/build-torch.sh
     export ANOMALYD_TORCH=$PWD/target/torch/anomalyd-torch
 fi
 

@@ -28,13 +28,32 @@ need_packages() {
     as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
 }
 
-# Cargo itself: Debian 12's is too old for this project, so an absent one is only named.
+# Cargo 1.94 or later: the one that is there (rustup's before Debian's), else Debian's. Debian keeps a
+# current one for its browsers as cargo-web, for Debian 12 at least; otherwise rustup is a package.
 need_cargo() {
-    command -v cargo >/dev/null && return 0
-    if [ -x "$HOME/.cargo/bin/cargo" ]; then
-        PATH=$HOME/.cargo/bin:$PATH
-        return 0
+    [ -x "$HOME/.cargo/bin/cargo" ] && PATH=$HOME/.cargo/bin:$PATH
+    cargo_is_new_enough && return 0
+    if command -v rustup >/dev/null; then
+        rustup toolchain install stable --profile minimal
+        rustup default stable
+        cargo_is_new_enough && return 0
     fi
-    echo "cargo (Rust 1.94 or later) is missing: install it with rustup, or Debian 13's backports" >&2
+    as_root apt-get update -q
+    if apt-cache show cargo-web >/dev/null 2>&1; then
+        need_packages cargo-web
+    elif apt-cache show rustup >/dev/null 2>&1; then
+        need_packages rustup
+        rustup toolchain install stable --profile minimal
+        rustup default stable
+    fi
+    cargo_is_new_enough && return 0
+    echo "cargo (Rust 1.94 or later) is missing and Debian has none: install it with rustup" >&2
     return 1
+}
+
+cargo_is_new_enough() {
+    command -v cargo >/dev/null || return 1
+    # "cargo 1.95.0 (...)"; one that cannot even say so (a rustup without a toolchain) is none.
+    cargo_minor=$(cargo --version 2>/dev/null | sed -n 's/^cargo 1\.\([0-9]*\).*/\1/p')
+    [ "${cargo_minor:-0}" -ge 94 ]
 }

@@ -19,7 +19,7 @@ step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
 step "packages"
 need_cargo
-need_packages gcc libc6-dev mosquitto python3
+need_packages gcc libc6-dev mosquitto openssl python3
 
 step "format"
 cargo fmt --check
@@ -28,7 +28,7 @@ step "lints"
 cargo clippy --all-targets --locked -- -D warnings
 
 step "torch worker"
-scripts/build-torch.sh --locked
+scripts/build-torch.sh
 # The tests of the torch engine skip without a worker; here they must run.
 export ANOMALYD_TORCH=$PWD/target/torch/anomalyd-torch
 export ANOMALYD_REQUIRE_ALL=1

@@ -146,14 +146,15 @@ async fn a_broker_is_trusted_by_its_certificate_only() {
         )
     });
     let Some(broker) = broker else { return };
-    let with = |host: &str, ca_file: &str| {
+    let tls = |host: &str, ca_file: &str| {
         let mut config = config(broker.port, vec![MqttSensor::new("a", "plant/a")]);
         config.host = host.to_owned();
         config.tls = Some(MqttTls {
             ca_file: Some(broker.dir.path().join(ca_file)),
         });
-        run(config)
+        config
     };
+    let with = |host: &str, ca_file: &str| run(tls(host, ca_file));
     let trusted = with("localhost", "ca.pem");
     trusted.connected().await;
     trusted.stop().await;
@@ -162,7 +163,8 @@ async fn a_broker_is_trusted_by_its_certificate_only() {
         until_waiting_for(&refused, "no secure connection").await;
         refused.stop().await;
     }
-    let (result, _) = with("localhost", "absent.pem").end().await;
+    // A file that is not there is told before anything runs.
+    let result = MqttSource::new(tls("localhost", "absent.pem")).map(|_| ());
     assert!(
         matches!(result, Err(IngestError::CaFile { .. })),
         "{result:?}"

@@ -14,14 +14,19 @@ use crate::alarm::{AlarmKind, Transition};
 use crate::pipeline::{Happening, Outcome, Stream};
 use crate::score::evaluate::{AlarmSpan, Evaluation, Report, Truth};
 
+const USAGE: &str = "\
+anomalyd evaluate [OPTIONS] --model <FILE> --data <CSV> --labels <CSV>
+       anomalyd evaluate [OPTIONS] --model <FILE> --data <CSV> --events <JSON>";
+
 const AFTER_HELP: &str = "\
 Row counts of labels and events are those of the recording, from 0; nothing is
 point-adjusted (docs/evaluation.md). Examples:
   anomalyd evaluate --model plant.pt --data test.csv --labels test.labels.csv
-  anomalyd evaluate --model plant.pt --data test.csv --events test.events.json --json";
+  anomalyd evaluate --model plant.pt --data test.csv --events e.json --json";
 
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
+#[command(override_usage = USAGE)]
 #[command(group(ArgGroup::new("truth").required(true).multiple(true).args(["labels", "events"])))]
 pub struct EvaluateArgs {
     #[command(flatten)]

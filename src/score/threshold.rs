@@ -56,11 +56,18 @@ pub fn threshold(tail: &ChartTail, excess: Excess, a_week: f64) -> f64 {
     let level = if tail.peaks < FEWEST_PEAKS {
         tail.largest
     } else {
-        let reach = tail.mean_excess * (tail.peaks_per_week / a_week).max(1.0).ln();
-        match excess {
-            Excess::Linear => tail.quantile + reach,
-            Excess::Logarithmic => tail.quantile * reach.exp(),
-        }
+        // The tail need not be exponential where the data are short. The largest score seen is the
+        // level passed once in their time, so only what is rarer than that is extrapolated to.
+        let weeks = tail.peaks as f64 / tail.peaks_per_week;
+        let beyond = |from: f64, times: f64| {
+            let reach = tail.mean_excess * times.max(1.0).ln();
+            match excess {
+                Excess::Linear => from + reach,
+                Excess::Logarithmic => from * reach.exp(),
+            }
+        };
+        beyond(tail.quantile, tail.peaks_per_week / a_week)
+            .min(beyond(tail.largest, 1.0 / (a_week * weeks)))
     };
     level.max(match excess {
         Excess::Linear => LEAST_A,
@@ -160,11 +167,11 @@ mod tests {
     #[test]
     fn a_smaller_budget_never_lowers_the_threshold() {
         let tail = ChartTail {
-            quantile: 1.0,
+            quantile: 4.0,
             mean_excess: 0.5,
             peaks_per_week: 30.0,
             peaks: 60,
-            largest: 4.0,
+            largest: 9.0,
         };
         for excess in [Excess::Linear, Excess::Logarithmic] {
             let levels = [100.0, 7.0, 1.0, 0.1].map(|n| threshold(&tail, excess, n));
@@ -172,8 +179,23 @@ mod tests {
                 levels.windows(2).all(|pair| pair[0] <= pair[1]),
                 "{levels:?}"
             );
-            assert_eq!(levels[0], 1.0);
+            assert_eq!(levels[0], tail.quantile);
         }
+    }
+
+    #[test]
+    fn a_tail_of_short_data_is_not_stretched_beyond_what_was_seen() {
+        // A day with many everyday peaks: an exponential tail would put the level at 26.
+        let tail = ChartTail {
+            quantile: 3.0,
+            mean_excess: 4.0,
+            peaks_per_week: 1_750.0,
+            peaks: 250,
+            largest: 12.0,
+        };
+        assert_eq!(threshold(&tail, Excess::Linear, 7.0), 12.0);
+        let once_in_four_weeks = threshold(&tail, Excess::Linear, 0.25);
+        assert!((once_in_four_weeks - (12.0 + 4.0 * 28f64.ln())).abs() < 1e-9);
     }
 
     #[test]

@@ -50,8 +50,11 @@ impl Broker {
         let dir = tempfile::tempdir().unwrap();
         let port = free_port();
         let settings = settings(dir.path());
-        // Started as root it would become a user who cannot read the folder.
-        let config = format!("listener {port} 127.0.0.1\nuser root\npersistence false\n{settings}");
+        // Started as root it would become a user who cannot read the folder. It must not drop what
+        // is published faster than it is read, as it does by default beyond 1000 messages.
+        let config = format!(
+            "listener {port} 127.0.0.1\nuser root\npersistence false\nmax_queued_messages 0\n{settings}"
+        );
         fs::write(dir.path().join("mosquitto.conf"), config).unwrap();
         let process = spawn(&program, dir.path(), port);
         Some(Broker {
