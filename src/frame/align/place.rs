@@ -106,6 +106,9 @@ impl Aligner {
             offset: 0,
         });
         self.base = 0;
+        // A value that came too late for its frame, before any frame was made, may be held already;
+        // its index is that of the old grid.
+        self.held.clear();
         self.newest = time;
         self.newest_index = 0;
         self.awaited = None;

@@ -314,6 +314,20 @@ fn a_wrong_first_time_is_forgotten() {
 }
 
 #[test]
+fn a_value_held_from_before_a_wrong_first_time_is_forgotten_too() {
+    let mut bench = Bench::new(1);
+    let start = 1_764_079_387.0;
+    // Missing, then too late for its frame: held, though no frame was ever made.
+    bench
+        .sample(0, start, f64::NAN)
+        .sample(0, start + 30.0, f64::NAN);
+    bench.sample(0, start + 30.0, 1.0).gives(&[]);
+    bench.sample(0, 7.0, 2.0).sample(0, 8.0, 3.0);
+    bench.now(Some(0.0)).now(Some(60.0));
+    bench.gives(&["|8: 3", "9: (3)", "10: (3)", "11: (3)"]);
+}
+
+#[test]
 fn a_new_recording_starts_anew() {
     let mut bench = Bench::new(1);
     bench.row(100.0, &[1.0]).row(101.0, &[2.0]);
