@@ -21,16 +21,33 @@ impl Grid {
 
     /// The index of the instant nearest to `time`, halves upwards; saturates at [`INDEX_LIMIT`].
     pub fn index(&self, time: i64) -> i64 {
-        let distance = time.saturating_sub(self.origin);
+        let Some(distance) = time.checked_sub(self.origin) else {
+            return self.far_index(time);
+        };
         let whole = distance.div_euclid(self.period);
         let part = distance.rem_euclid(self.period);
         let index = whole.saturating_add(i64::from(part >= self.period - part));
         index.clamp(-INDEX_LIMIT, INDEX_LIMIT)
     }
 
+    /// The same where the distance is more than i64 holds: centuries, from a broken clock.
+    #[cold]
+    fn far_index(&self, time: i64) -> i64 {
+        let period = i128::from(self.period);
+        let doubled = 2 * (i128::from(time) - i128::from(self.origin)) + period;
+        let index = doubled.div_euclid(2 * period);
+        let limit = i128::from(INDEX_LIMIT);
+        index.clamp(-limit, limit) as i64
+    }
+
+    /// Saturates only where the instant itself is beyond i64.
     pub fn instant(&self, index: i64) -> i64 {
-        self.origin
-            .saturating_add(index.saturating_mul(self.period))
+        let near = index.checked_mul(self.period);
+        if let Some(instant) = near.and_then(|distance| self.origin.checked_add(distance)) {
+            return instant;
+        }
+        let far = i128::from(self.origin) + i128::from(index) * i128::from(self.period);
+        far.clamp(i128::from(i64::MIN), i128::from(i64::MAX)) as i64
     }
 
     /// Moves the samples by whole periods, so that one at index `from` comes to stand at `to`.
@@ -55,6 +72,30 @@ mod tests {
             assert_eq!(grid.index(time), index, "{time}");
         }
         assert_eq!(grid.instant(-2), 80);
+    }
+
+    #[test]
+    fn instants_centuries_from_the_first_one_are_on_the_grid() {
+        let year = 366 * 86_400 * 1_000_000_000;
+        let grid = Grid {
+            origin: i64::MIN + 5,
+            period: year,
+            offset: 0,
+        };
+        for index in [0, 1, 291, 292, 583] {
+            let instant = i128::from(grid.origin) + i128::from(index) * i128::from(year);
+            assert_eq!(i128::from(grid.instant(index)), instant, "{index}");
+            let instant = grid.instant(index);
+            let half = year / 2;
+            for time in [
+                instant.saturating_sub(half),
+                instant,
+                instant.saturating_add(half - 1),
+            ] {
+                assert_eq!(grid.index(time), index);
+            }
+        }
+        assert_eq!(grid.instant(584), i64::MAX);
     }
 
     #[test]
