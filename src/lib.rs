@@ -33,6 +33,12 @@
 //! | simulate | -     | frame | a plant of our own and its faults |
 //! | config   | -     | nothing | configuration files to checked settings |
 //! | logging  | -     | nothing | lines for the journal or a terminal |
+//! | message  | -     | nothing | the kinds of journaled events and their MESSAGE_IDs |
+//! | health   | -     | message | readings of the machine, limits, the ladder of degrading |
+//! | systemd  | -     | nothing | readiness, status and watchdog towards systemd |
+//! | state    | -     | frame alarm pipeline message | what survives a restart |
+//! | control  | -     | frame alarm health | the control socket: requests, answers, both ends |
+//! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
 //! | daemon   | -     | all but cli | wires everything to a service |
@@ -43,7 +49,7 @@
 //!
 //! | name    | only in | why |
 //! |---------|---------|-----|
-//! | tokio   | ingest output daemon | stages 3 to 6 are synchronous |
+//! | tokio   | ingest output control daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli pipeline bin | command lines |
@@ -53,15 +59,21 @@ pub mod alarm;
 pub mod cli;
 pub mod clock;
 pub mod config;
+pub mod control;
 pub mod daemon;
 pub mod engine;
 pub mod frame;
+pub mod health;
 pub mod ingest;
+pub mod learn;
 pub mod logging;
+pub mod message;
 pub mod model;
 pub mod output;
 pub mod pipeline;
 pub mod score;
 pub mod simulate;
+pub mod state;
+pub mod systemd;
 pub mod train;
 pub mod window;

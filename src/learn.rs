@@ -1,0 +1,1 @@
+//! A model that the service learns by itself.
