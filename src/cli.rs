@@ -2,17 +2,22 @@
 //!
 //! May import everything.
 
+pub mod ack;
 pub mod check_config;
 pub mod evaluate;
 pub mod failure;
 pub mod judge;
 pub mod model;
+pub mod mute;
 pub mod normal;
 pub mod print;
 pub mod recording;
+pub mod reload;
 pub mod replay;
 pub mod run;
+pub mod service;
 pub mod simulate;
+pub mod status;
 pub mod train;
 
 use std::io::IsTerminal;
@@ -48,6 +53,16 @@ pub struct Cli {
 pub enum Command {
     /// Watch live sources and raise alarms (what the service runs)
     Run(run::RunArgs),
+    /// Show how the running service is
+    Status(status::StatusArgs),
+    /// Say what an alarm was: real, or normal operation
+    Ack(ack::AckArgs),
+    /// Keep a sensor or an alarm quiet for a time
+    Mute(mute::MuteArgs),
+    /// End a mute
+    Unmute(mute::UnmuteArgs),
+    /// Have the running service read its configuration and model again
+    Reload(reload::ReloadArgs),
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
     /// Learn a model from a recording of normal operation
@@ -70,6 +85,11 @@ pub enum Command {
 pub fn run(command: Command) -> anyhow::Result<ExitCode> {
     match command {
         Command::Run(args) => run::run(args),
+        Command::Status(args) => status::run(args),
+        Command::Ack(args) => ack::run(args),
+        Command::Mute(args) => mute::run(args),
+        Command::Unmute(args) => mute::end(args),
+        Command::Reload(args) => reload::run(args),
         Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
         Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),

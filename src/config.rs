@@ -29,6 +29,8 @@ use std::sync::Arc;
 
 /// Where the configuration is on the target.
 pub const DEFAULT_PATH: &str = "/etc/anomalyd/anomalyd.toml";
+/// Where the service listens for commands when its configuration does not say.
+pub const DEFAULT_CONTROL_SOCKET: &str = "/run/anomalyd/control.sock";
 
 /// The exit status of a configuration error (`EX_CONFIG` of sysexits.h, as systemd knows it).
 pub const EXIT_STATUS: u8 = 78;

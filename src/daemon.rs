@@ -8,28 +8,41 @@
 //! the old one goes on, so that a bad configuration changes nothing; what was learnt and which
 //! alarms are open goes over to the new one. May import everything but `cli`.
 
+mod care;
+mod desk;
 mod infer;
+mod pace;
 mod prepare;
+mod reporter;
 mod session;
 mod sources;
+mod status;
 mod tally;
+mod view;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::Context;
-use sd_notify::NotifyState;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use sources::SourceConfig;
 
+use crate::control::{Answer, Request, Status};
+use crate::message::Message;
+use crate::systemd::{self, Watchdog};
+use care::Care;
+use desk::Desk;
 use prepare::Prepared;
 use session::Session;
+use view::View;
 
 /// How long a reader of alarms may keep us from ending after a signal.
 const LAST_PATIENCE: Duration = Duration::from_millis(500);
+/// How often the line of `systemctl status` is renewed.
+const STATUS_EVERY: Duration = Duration::from_secs(30);
 /// As good as for ever.
 const NO_HURRY: Duration = Duration::from_secs(365 * 86_400);
 
@@ -51,16 +64,30 @@ pub fn run(config: &Path, root: &Path) -> anyhow::Result<()> {
 
 async fn serve(first: Prepared, config: &Path, root: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let mut session = Session::start(first)?;
-    let reload = Reload {
-        config: config.to_owned(),
-        root: root.to_owned(),
+    let care = Care::new(root, &first.settings.state_directory);
+    let desk = Desk::open(&first.settings.control_socket).await;
+    let mut session = Session::start(first, care.throttled())?;
+    let mut service = Service {
+        watchdog: Watchdog::start(session.progress()),
+        care,
+        desk,
+        reload: Reload::new(config, root),
+        started: Instant::now(),
     };
-    let ended = watch(&mut session, &mut signals, &reload).await;
-    notify(&[NotifyState::Stopping]);
+    let ended = service.watch(&mut session, &mut signals).await;
+    systemd::stopping();
+    service.desk.close().await;
     match &ended {
-        Ok(End::Signal(name)) => log::info!(target: "daemon", "stopping: {name}"),
-        Ok(End::Sources) => log::info!(target: "daemon", "stopping: all sources have ended"),
+        Ok(End::Signal(name)) => log::info!(
+            target: "daemon",
+            MESSAGE_ID = Message::Stopping.id();
+            "stopping: {name}"
+        ),
+        Ok(End::Sources) => log::info!(
+            target: "daemon",
+            MESSAGE_ID = Message::Stopping.id();
+            "stopping: all sources have ended"
+        ),
         Err(_) => {}
     }
     let outputs = session.stop().await;
@@ -91,86 +118,183 @@ enum End {
     Sources,
 }
 
-async fn watch(
-    session: &mut Session,
-    signals: &mut Signals,
-    reload: &Reload,
-) -> anyhow::Result<End> {
-    session.settle().await?;
-    notify(&[NotifyState::Ready, NotifyState::Status(session.title())]);
-    let mut loading: Option<JoinHandle<anyhow::Result<Prepared>>> = None;
-    let mut again = false;
-    let mut report_at = Instant::now() + tally::EVERY;
-    loop {
-        if !session.is_running() && loading.is_none() {
-            return Ok(End::Sources);
-        }
-        tokio::select! {
-            asked = signals.next() => match asked {
-                Asked::Stop(signal) => return Ok(End::Signal(signal)),
-                // The file may have changed since it was read.
-                Asked::Reload if loading.is_some() => again = true,
-                Asked::Reload => loading = Some(reload.start()),
-            },
-            loaded = done(&mut loading) => {
-                loading = None;
-                match loaded {
-                    Ok(next) => {
-                        session.replace(next).await?;
-                        session.settle().await?;
+/// What goes on beside the session.
+struct Service {
+    care: Care,
+    desk: Desk,
+    watchdog: Option<Watchdog>,
+    reload: Reload,
+    started: Instant,
+}
+
+impl Service {
+    async fn watch(&mut self, session: &mut Session, signals: &mut Signals) -> anyhow::Result<End> {
+        session.settle().await?;
+        systemd::ready(session.title());
+        log::debug!(target: "daemon", MESSAGE_ID = Message::Ready.id(); "ready");
+        let now = Instant::now();
+        let every = self.watchdog.as_ref().map(Watchdog::every);
+        let (mut report_at, mut care_at, mut status_at) = (now + tally::EVERY, now, now);
+        let mut feed_at = every.map(|every| now + every);
+        loop {
+            if !session.is_running() && !self.reload.is_under_way() {
+                return Ok(End::Sources);
+            }
+            tokio::select! {
+                asked = signals.next() => match asked {
+                    Asked::Stop(signal) => return Ok(End::Signal(signal)),
+                    Asked::Reload => self.reload.ask(),
+                },
+                loaded = self.reload.done() => self.take_over(session, loaded).await?,
+                (request, back) = self.desk.next() => match request {
+                    Request::Reload => {
+                        self.desk.wait_for_reload(back);
+                        self.reload.ask();
                     }
-                    Err(error) => log::error!(
-                        target: "daemon",
-                        "reload refused, the configuration in force stays: {error:#}"
-                    ),
+                    request => {
+                        let answer = self.answer(session, request).await;
+                        // The client may have given up.
+                        let _ = back.send(answer);
+                    }
+                },
+                watched = session.watch(), if session.is_running() => watched?,
+                () = at(feed_at) => {
+                    if let Some(watchdog) = &mut self.watchdog {
+                        watchdog.look();
+                        feed_at = Some(Instant::now() + watchdog.every());
+                    }
                 }
-                if std::mem::take(&mut again) {
-                    loading = Some(reload.start());
-                } else {
-                    notify(&[NotifyState::Ready, NotifyState::Status(session.title())]);
+                () = tokio::time::sleep_until(care_at) => {
+                    care_at = Instant::now() + care::EVERY;
+                    let view = session.view().await;
+                    if let Some(step) = self.care.look(view.as_ref()) {
+                        session.degrade(&step).await;
+                        status_at = Instant::now();
+                    }
+                    if Instant::now() >= status_at {
+                        status_at = Instant::now() + STATUS_EVERY;
+                        systemd::status(&status::line(&self.status(session, view)));
+                    }
                 }
-            }
-            watched = session.watch(), if session.is_running() => watched?,
-            () = tokio::time::sleep_until(report_at) => {
-                report_at += tally::EVERY;
-                session.report();
+                () = tokio::time::sleep_until(report_at) => {
+                    report_at += tally::EVERY;
+                    session.report();
+                }
             }
         }
     }
-}
 
-/// What a reload reads.
-struct Reload {
-    config: PathBuf,
-    root: PathBuf,
-}
+    /// Goes on with what was loaded, or with what there was when that is no good.
+    async fn take_over(
+        &mut self,
+        session: &mut Session,
+        loaded: anyhow::Result<Prepared>,
+    ) -> anyhow::Result<()> {
+        let answer = match loaded {
+            Ok(next) => {
+                self.desk.listen(&next.settings.control_socket).await;
+                self.care
+                    .set_state_directory(&next.settings.state_directory);
+                session.replace(next).await?;
+                session.settle().await?;
+                Answer::done(format!("reloaded: {}", session.title()))
+            }
+            Err(error) => {
+                log::error!(
+                    target: "daemon",
+                    MESSAGE_ID = Message::ReloadRefused.id();
+                    "reload refused, the configuration in force stays: {error:#}"
+                );
+                Answer::refused(format!(
+                    "reload refused, the configuration in force stays: {error:#}"
+                ))
+            }
+        };
+        if !self.reload.again() {
+            systemd::ready(session.title());
+            self.desk.reload_is_over(&answer);
+        }
+        Ok(())
+    }
 
-impl Reload {
-    /// Prepares the next session on a thread of its own: a torch model may take seconds.
-    fn start(&self) -> JoinHandle<anyhow::Result<Prepared>> {
-        let mut states = vec![NotifyState::Reloading];
-        states.extend(NotifyState::monotonic_usec_now().ok());
-        notify(&states);
-        log::info!(target: "daemon", "reading {} again", self.config.display());
-        let (config, root) = (self.config.clone(), self.root.clone());
-        tokio::task::spawn_blocking(move || Prepared::load(&config, &root))
+    async fn answer(&self, session: &Session, request: Request) -> Answer {
+        match request {
+            Request::Status => {
+                let view = session.view().await;
+                Answer::status(self.status(session, view))
+            }
+            Request::Ack { .. } | Request::Mute { .. } | Request::Unmute { .. } => {
+                Answer::refused("later")
+            }
+            Request::Reload => Answer::refused("a reload is asked for elsewhere"),
+        }
+    }
+
+    fn status(&self, session: &Session, view: Option<View>) -> Status {
+        status::status(session, &self.care, view, self.started.elapsed())
     }
 }
 
-/// What the loading gives, once there is any.
-async fn done(
-    loading: &mut Option<JoinHandle<anyhow::Result<Prepared>>>,
-) -> anyhow::Result<Prepared> {
-    match loading {
-        Some(loading) => loading.await.context("reading the configuration broke")?,
+/// Waits for a moment that may never come.
+async fn at(moment: Option<Instant>) {
+    match moment {
+        Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
     }
 }
 
-/// Tells systemd, where it listens.
-fn notify(states: &[NotifyState<'_>]) {
-    if let Err(error) = sd_notify::notify(states) {
-        log::warn!(target: "daemon", "systemd cannot be told our state: {error}");
+/// Reads the configuration again, on a thread of its own: a torch model may take seconds.
+struct Reload {
+    config: PathBuf,
+    root: PathBuf,
+    loading: Option<JoinHandle<anyhow::Result<Prepared>>>,
+    /// Asked for again meanwhile: the file may have changed since it was read.
+    again: bool,
+}
+
+impl Reload {
+    fn new(config: &Path, root: &Path) -> Self {
+        Reload {
+            config: config.to_owned(),
+            root: root.to_owned(),
+            loading: None,
+            again: false,
+        }
+    }
+
+    fn is_under_way(&self) -> bool {
+        self.loading.is_some()
+    }
+
+    fn ask(&mut self) {
+        if self.loading.is_some() {
+            self.again = true;
+            return;
+        }
+        systemd::reloading();
+        log::info!(target: "daemon", "reading {} again", self.config.display());
+        let (config, root) = (self.config.clone(), self.root.clone());
+        let load = move || Prepared::load(&config, &root);
+        self.loading = Some(tokio::task::spawn_blocking(load));
+    }
+
+    /// What the loading gives, once there is any.
+    async fn done(&mut self) -> anyhow::Result<Prepared> {
+        let Some(loading) = &mut self.loading else {
+            return std::future::pending().await;
+        };
+        let loaded = loading.await.context("reading the configuration broke");
+        self.loading = None;
+        loaded?
+    }
+
+    /// Whether it has to be done once more; then it is begun.
+    fn again(&mut self) -> bool {
+        let again = std::mem::take(&mut self.again);
+        if again {
+            self.ask();
+        }
+        again
     }
 }
 

@@ -27,7 +27,7 @@
 //! | engine   | 4     | frame window model | what the model expects: native, or a torch worker |
 //! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
 //! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
-//! | output   | 7     | frame alarm | where alarms go |
+//! | output   | 7     | frame alarm message | where alarms go |
 //! | model    | -     | frame | the model file |
 //! | clock    | -     | frame | the time, or a made-up one in tests |
 //! | simulate | -     | frame | a plant of our own and its faults |

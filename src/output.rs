@@ -9,9 +9,9 @@ mod stdout;
 pub use self::log::LogSink;
 pub use self::stdout::StdoutSink;
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -22,6 +22,11 @@ use crate::alarm::AlarmEvent;
 pub trait Sink: Send {
     /// As it is called in the log; at most 11 bytes. There is one sink of a name.
     fn name(&self) -> &'static str;
+
+    /// Whether it may be made to wait while the machine is under pressure. The log never waits.
+    fn may_pause(&self) -> bool {
+        true
+    }
 
     /// Tells one event.
     ///
@@ -34,6 +39,31 @@ pub trait Sink: Send {
 #[derive(Default)]
 pub struct Outputs {
     threads: Vec<OutputThread>,
+    paused: bool,
+}
+
+/// Where a sink waits while outputs pause.
+#[derive(Default)]
+struct Gate {
+    closed: Mutex<bool>,
+    opened: Condvar,
+}
+
+impl Gate {
+    fn set(&self, closed: bool) {
+        *self.closed.lock().unwrap_or_else(PoisonError::into_inner) = closed;
+        self.opened.notify_all();
+    }
+
+    fn pass(&self) {
+        let mut closed = self.closed.lock().unwrap_or_else(PoisonError::into_inner);
+        while *closed {
+            closed = self
+                .opened
+                .wait(closed)
+                .unwrap_or_else(PoisonError::into_inner);
+        }
+    }
 }
 
 /// Passes events to all sinks. It never waits; what waits for a sink is bounded by how few alarms
@@ -54,6 +84,7 @@ struct OutputThread {
     name: &'static str,
     sender: Sender<Message>,
     untold: Arc<AtomicU64>,
+    gate: Arc<Gate>,
     ended: oneshot::Receiver<()>,
 }
 
@@ -86,7 +117,19 @@ impl Outputs {
                 None => self.threads.push(OutputThread::start(sink)?),
             }
         }
-        Ok(Outputs { threads: before })
+        self.pause(self.paused);
+        Ok(Outputs {
+            threads: before,
+            paused: false,
+        })
+    }
+
+    /// Lets sinks that may pause wait, or go on; alarms are kept for them meanwhile.
+    pub fn pause(&mut self, paused: bool) {
+        self.paused = paused;
+        for thread in &self.threads {
+            thread.gate.set(paused);
+        }
     }
 
     pub fn sender(&self) -> AlarmSender {
@@ -100,6 +143,8 @@ impl Outputs {
     pub async fn finish(self, patience: Duration) {
         let deadline = tokio::time::Instant::now() + patience;
         for thread in self.threads {
+            // At the end everything is told, whatever the pressure.
+            thread.gate.set(false);
             drop(thread.sender);
             // An error says that the thread is gone, which is what is waited for.
             let ended = tokio::time::timeout_at(deadline, thread.ended).await;
@@ -136,22 +181,30 @@ impl OutputThread {
         let (alive, ended) = oneshot::channel::<()>();
         let untold = Arc::new(AtomicU64::new(0));
         let count = Arc::clone(&untold);
+        let gate = Arc::new(Gate::default());
+        let waits_at = Arc::clone(&gate);
         std::thread::Builder::new()
             .name(format!("out-{name}"))
             .spawn(move || {
-                tell_all(&receiver, sink, &count);
+                tell_all(&receiver, sink, &count, &waits_at);
                 drop(alive);
             })?;
         Ok(OutputThread {
             name,
             sender,
             untold,
+            gate,
             ended,
         })
     }
 }
 
-fn tell_all(receiver: &Receiver<Message>, mut sink: Box<dyn Sink>, untold: &AtomicU64) {
+fn tell_all(
+    receiver: &Receiver<Message>,
+    mut sink: Box<dyn Sink>,
+    untold: &AtomicU64,
+    gate: &Gate,
+) {
     // A sink that keeps failing is named at its first failure, and again once it has recovered.
     let mut failed = 0_u64;
     for message in receiver {
@@ -162,6 +215,9 @@ fn tell_all(receiver: &Receiver<Message>, mut sink: Box<dyn Sink>, untold: &Atom
                 continue;
             }
         };
+        if sink.may_pause() {
+            gate.pass();
+        }
         match sink.tell(&event) {
             Ok(()) if failed > 0 => {
                 ::log::info!(
@@ -319,5 +375,25 @@ mod tests {
         assert_eq!(bench.told("sleeper"), ["1", "2"]);
         assert_eq!(bench.told("gone"), ["1"]);
         assert_eq!(bench.told("new"), ["2"]);
+    }
+
+    #[tokio::test]
+    async fn a_pause_keeps_alarms_and_the_end_tells_them() {
+        let bench = Bench::default();
+        let mut outputs = Outputs::start(vec![bench.sink("a", 0)]).unwrap();
+        outputs.pause(true);
+        send(&outputs.sender(), &["1", "2"]);
+        tokio::time::sleep(Duration::from_millis(50)).await;
+        assert!(bench.told("a").is_empty());
+        outputs.pause(false);
+        let started = std::time::Instant::now();
+        while bench.told("a").len() < 2 {
+            assert!(started.elapsed() < LONG);
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+        outputs.pause(true);
+        send(&outputs.sender(), &["3"]);
+        outputs.finish(LONG).await;
+        assert_eq!(bench.told("a"), ["1", "2", "3"]);
     }
 }

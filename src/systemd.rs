@@ -1,1 +1,114 @@
-//! Readiness, status and watchdog towards systemd.
+//! Readiness, status and watchdog towards systemd (sd_notify(3)). Imports nothing of the crate.
+//!
+//! Where no systemd listens (a terminal, a test) everything here does nothing.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use sd_notify::NotifyState;
+
+/// The service does what it is for: model verified, sources connected or reported.
+pub fn ready(status: &str) {
+    notify(&[NotifyState::Ready, NotifyState::Status(status)]);
+}
+
+/// The configuration is being read again; [`ready`] ends that, taken or refused.
+pub fn reloading() {
+    let mut states = vec![NotifyState::Reloading];
+    // `Type=notify-reload` wants to know when.
+    states.extend(NotifyState::monotonic_usec_now().ok());
+    notify(&states);
+}
+
+pub fn stopping() {
+    notify(&[NotifyState::Stopping]);
+}
+
+/// The line that `systemctl status` shows.
+pub fn status(line: &str) {
+    notify(&[NotifyState::Status(line)]);
+}
+
+fn notify(states: &[NotifyState<'_>]) {
+    if let Err(error) = sd_notify::notify(states) {
+        log::warn!(target: "systemd", "systemd cannot be told our state: {error}");
+    }
+}
+
+/// Counts how far inference has come: one up for every look into its queue, also into an empty one.
+#[derive(Debug, Clone, Default)]
+pub struct Progress(Arc<AtomicU64>);
+
+impl Progress {
+    pub fn advance(&self) {
+        self.0.fetch_add(1, Ordering::Relaxed);
+    }
+
+    fn count(&self) -> u64 {
+        self.0.load(Ordering::Relaxed)
+    }
+}
+
+/// Tells systemd's watchdog that we are alive, but only where inference has moved on since the last
+/// time: a process whose inference hangs must be restarted, however well its timers ring.
+#[derive(Debug)]
+pub struct Watchdog {
+    progress: Progress,
+    last: u64,
+    /// How often to look: twice within the time that systemd grants.
+    every: Duration,
+}
+
+impl Watchdog {
+    /// None where the unit has no `WatchdogSec=`.
+    pub fn start(progress: Progress) -> Option<Self> {
+        sd_notify::watchdog_enabled().map(|granted| Watchdog::with(progress, granted))
+    }
+
+    fn with(progress: Progress, granted: Duration) -> Self {
+        Watchdog {
+            last: progress.count(),
+            progress,
+            every: granted / 2,
+        }
+    }
+
+    pub fn every(&self) -> Duration {
+        self.every
+    }
+
+    /// To be called every [`Watchdog::every`].
+    pub fn look(&mut self) {
+        if self.has_moved() {
+            notify(&[NotifyState::Watchdog]);
+        } else {
+            log::error!(
+                target: "systemd",
+                "inference has not moved for {} s: systemd will restart the service unless it goes on",
+                self.every.as_secs()
+            );
+        }
+    }
+
+    fn has_moved(&mut self) -> bool {
+        let count = self.progress.count();
+        std::mem::replace(&mut self.last, count) != count
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_watchdog_is_fed_by_progress_only() {
+        let progress = Progress::default();
+        let mut watchdog = Watchdog::with(progress.clone(), Duration::from_secs(30));
+        assert_eq!(watchdog.every(), Duration::from_secs(15));
+        assert!(!watchdog.has_moved());
+        progress.advance();
+        assert!(watchdog.has_moved());
+        assert!(!watchdog.has_moved());
+    }
+}

@@ -91,6 +91,12 @@ impl SilentWatch {
         self.open.as_ref().and_then(settled)
     }
 
+    /// Id and time of the alarm that is on.
+    pub fn open(&self) -> Option<(&str, Timestamp)> {
+        let open = self.open.as_ref()?;
+        Some((&open.id, open.raised_at))
+    }
+
     /// Takes over the open alarm of the watch before a reload.
     pub fn continue_from(&mut self, earlier: SilentWatch) {
         self.open = earlier.open;

@@ -90,6 +90,8 @@ pub const TOP: &[Key] = &[
         "Time between two frames; only a model trained at this period gives sensible scores."),
     key("state_directory", Shape::Path, Default("\"/var/lib/anomalyd\""),
         "Where the daemon keeps what must survive a restart."),
+    key("control_socket", Shape::Path, Default("\"/run/anomalyd/control.sock\""),
+        "Where `anomalyd status`, `ack`, `mute` and `reload` find the service."),
     key("log_level", Shape::Choice(&["error", "warn", "info", "debug", "trace"]), Default("\"info\""),
         "How much the log says."),
     table("frame", FRAME, "How samples become frames on a fixed time grid."),

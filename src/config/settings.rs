@@ -30,6 +30,7 @@ pub struct Settings {
     /// Time between two frames; else the model's.
     pub period: Option<Duration>,
     pub state_directory: PathBuf,
+    pub control_socket: PathBuf,
     pub log_level: log::LevelFilter,
     pub frame: FrameSettings,
     pub alarm: AlarmSettings,

@@ -1,4 +1,4 @@
-//! The inference thread: empties the queue into the stream and passes alarms on.
+//! The inference thread: empties the queue into the stream, passes alarms on, and takes orders.
 
 use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -7,18 +7,27 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use super::tally::FrameTally;
+use super::reporter::Reporter;
+use super::view::View;
 use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
 use crate::ingest::{Ingested, Popped, SampleQueue};
 use crate::output::AlarmSender;
-use crate::pipeline::{Happening, Outcome, Stream};
+use crate::pipeline::{Happening, Stream};
+use crate::systemd::Progress;
 
 /// Time passes in steps of at most this, so that silence is noticed.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
-/// Failures of the engine are told at most this often.
-const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// What the thread can be asked to do between two samples.
+pub enum Order {
+    /// Goes on with other work, which takes over what the stream before it had learnt, once
+    /// everything in the queue is judged.
+    Replace(Work, oneshot::Sender<()>),
+    /// Says how things stand.
+    Look(oneshot::Sender<View>),
+}
 
 /// What the thread works on; another one takes its place on a reload.
 pub struct Work {
@@ -31,7 +40,8 @@ pub struct Work {
 /// The running thread.
 pub struct Infer {
     thread: JoinHandle<()>,
-    next: Sender<(Work, oneshot::Sender<()>)>,
+    orders: Sender<Order>,
+    progress: Progress,
     /// What it empties now.
     queue: Arc<SampleQueue>,
     /// Answers when the thread has ended, for whatever reason.
@@ -43,31 +53,44 @@ impl Infer {
     /// The thread cannot be started.
     pub fn start(work: Work) -> std::io::Result<Self> {
         let (alive, gone) = oneshot::channel::<()>();
-        let (next, replacements) = channel();
+        let (orders, taken) = channel();
         let queue = Arc::clone(&work.queue);
+        let progress = Progress::default();
+        let moving = progress.clone();
         let thread = std::thread::Builder::new()
             .name("infer".to_owned())
             .spawn(move || {
-                run(work, &replacements);
+                run(work, &taken, &moving);
                 drop(alive);
             })?;
         Ok(Infer {
             thread,
-            next,
+            orders,
+            progress,
             queue,
             gone,
         })
     }
 
-    /// Goes on with `work`, which takes over what the stream before it had learnt, once everything
-    /// in the queue is judged. False when the thread has ended.
+    /// How far the thread has come.
+    pub fn progress(&self) -> Progress {
+        self.progress.clone()
+    }
+
+    /// Goes on with `work`. False when the thread has ended.
     pub async fn replace(&mut self, work: Work) -> bool {
-        let (done, replaced) = oneshot::channel();
         let queue = Arc::clone(&work.queue);
-        let sent = self.next.send((work, done)).is_ok();
-        self.queue.wake();
+        let replaced = self.order(|done| Order::Replace(work, done)).await;
         self.queue = queue;
-        sent && replaced.await.is_ok()
+        replaced.is_some()
+    }
+
+    /// Gives an order and waits for its answer; none when the thread has ended.
+    pub async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let (done, answer) = oneshot::channel();
+        self.orders.send(order(done)).ok()?;
+        self.queue.wake();
+        answer.await.ok()
     }
 
     /// Returns when the thread has ended by itself.
@@ -84,12 +107,13 @@ impl Infer {
     }
 }
 
-fn run(mut work: Work, replacements: &Receiver<(Work, oneshot::Sender<()>)>) {
+fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
     let mut samples = work.queue.buffer();
     let mut reporter = Reporter::new(work.alarms.clone());
     let mut clock = StepClock::new();
     let mut last_tick = Instant::now();
     loop {
+        progress.advance();
         let tick = (work.period / 2).clamp(SHORTEST_TICK, LONGEST_TICK);
         let popped = work.queue.pop_wait(&mut samples, tick);
         judge(&mut work.stream, &mut samples, &mut reporter);
@@ -101,20 +125,17 @@ fn run(mut work: Work, replacements: &Receiver<(Work, oneshot::Sender<()>)>) {
             reporter.sum_up(&work);
             return;
         }
-        if let Ok((next, done)) = replacements.try_recv() {
-            // What the sources of before have left: one look takes all there is.
-            work.queue.pop_wait(&mut samples, Duration::ZERO);
-            judge(&mut work.stream, &mut samples, &mut reporter);
-            reporter.tally(&work, true);
-            let earlier = std::mem::replace(&mut work, next);
-            reporter.alarms = work.alarms.clone();
-            if let Some(event) = work.stream.continue_from(earlier.stream) {
-                reporter.take(&Happening::Alarm(&event));
+        while let Ok(order) = orders.try_recv() {
+            match order {
+                Order::Replace(next, done) => {
+                    replace(&mut work, next, &mut samples, &mut reporter);
+                    // An error says that nobody waits for the answer.
+                    let _ = done.send(());
+                }
+                Order::Look(view) => {
+                    let _ = view.send(reporter.view(&work));
+                }
             }
-            reporter.begin(&work);
-            samples = work.queue.buffer();
-            // An error says that nobody waits for the answer.
-            let _ = done.send(());
         }
         if last_tick.elapsed() >= tick {
             last_tick = Instant::now();
@@ -126,10 +147,26 @@ fn run(mut work: Work, replacements: &Receiver<(Work, oneshot::Sender<()>)>) {
     }
 }
 
+fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
+    // What the sources of before have left: one look takes all there is.
+    work.queue.pop_wait(samples, Duration::ZERO);
+    judge(&mut work.stream, samples, reporter);
+    reporter.tally(work, true);
+    let earlier = std::mem::replace(work, next);
+    reporter.go_on_with(work.alarms.clone());
+    if let Some(event) = work.stream.continue_from(earlier.stream) {
+        reporter.take(&Happening::Alarm(&event));
+    }
+    reporter.begin(work);
+    *samples = work.queue.buffer();
+}
+
 fn judge(stream: &mut Stream, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
-    let mut listener = |happening: Happening<'_>| reporter.take(&happening);
     for Ingested { sample, end_of_row } in samples.drain(..) {
-        stream.push(sample, end_of_row, &mut listener);
+        reporter.sample_came(end_of_row);
+        stream.push(sample, end_of_row, &mut |happening| {
+            reporter.take(&happening);
+        });
     }
 }
 
@@ -156,87 +193,5 @@ impl StepClock {
         let passed = now.duration_since(self.last).min(most);
         self.ticks = self.ticks.plus(passed);
         self.last = now;
-    }
-}
-
-/// Passes alarms on, and tells of what could not be judged.
-struct Reporter {
-    alarms: AlarmSender,
-    /// Since the engine failed; the last reason was told at `told`.
-    unscored: u64,
-    untold: u64,
-    told: Option<Instant>,
-    tally: FrameTally,
-}
-
-impl Reporter {
-    fn new(alarms: AlarmSender) -> Self {
-        Reporter {
-            alarms,
-            unscored: 0,
-            untold: 0,
-            told: None,
-            tally: FrameTally::new(Instant::now()),
-        }
-    }
-
-    fn take(&mut self, happening: &Happening<'_>) {
-        match happening {
-            Happening::Alarm(event) => {
-                self.tally.count_alarm(event);
-                self.alarms.send(event);
-            }
-            Happening::Frame(_, Outcome::Unscored(reason)) => {
-                self.unscored += 1;
-                self.untold += 1;
-                if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
-                    let count = plural(self.untold);
-                    log::warn!(target: "infer", "{count} unscored, no alarm made up: {reason}");
-                    self.untold = 0;
-                    self.told = Some(Instant::now());
-                }
-            }
-            Happening::Frame(_, Outcome::Scored(..)) if self.unscored > 0 => {
-                let count = plural(self.unscored);
-                log::info!(target: "infer", "scoring again; {count} had no score");
-                self.unscored = 0;
-                self.untold = 0;
-                self.told = None;
-            }
-            Happening::Frame(..) => {}
-        }
-    }
-
-    /// Says what was not as it should be, when it is time or the work `ends`.
-    fn tally(&mut self, work: &Work, ends: bool) {
-        let now = Instant::now();
-        if ends || self.tally.is_due(now) {
-            let align = work.stream.align_counters();
-            let frames = work.stream.pipeline().counts();
-            let dropped = work.queue.dropped();
-            if let Some(line) = self.tally.line(now, align, frames, dropped) {
-                log::warn!(target: "infer", "{line}");
-            }
-        }
-    }
-
-    fn sum_up(&self, work: &Work) {
-        let counts = work.stream.pipeline().counts();
-        let summary = self.tally.summary(Instant::now(), counts);
-        log::info!(target: "infer", "{summary}");
-    }
-
-    /// New work begins: its counters may start from zero.
-    fn begin(&mut self, work: &Work) {
-        let align = work.stream.align_counters();
-        let frames = work.stream.pipeline().counts();
-        self.tally.rebase(align, frames, work.queue.dropped());
-    }
-}
-
-fn plural(frames: u64) -> String {
-    match frames {
-        1 => "1 frame".to_owned(),
-        count => format!("{count} frames"),
     }
 }

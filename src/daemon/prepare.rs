@@ -1,6 +1,8 @@
 //! From a configuration file to everything a session needs, checked before anything runs.
 
 use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use super::sources::SourceConfig;
@@ -14,6 +16,8 @@ use crate::pipeline::{EngineChoice, Pipeline, PipelineConfig, Stream, open_engin
 /// A session that could be started now.
 pub struct Prepared {
     pub settings: Settings,
+    /// What the plant is called: the configuration's word, else the model's.
+    pub name: String,
     /// `[F]`: the model's sensors.
     pub sensors: Vec<String>,
     pub stream: Stream,
@@ -68,7 +72,9 @@ impl Prepared {
                 stream.set_hold(i, hold.hold);
             }
         }
+        let name = settings.name.clone();
         Ok(Prepared {
+            name: name.unwrap_or_else(|| model.manifest.name.clone()),
             sensors,
             stream,
             sources,
@@ -93,11 +99,13 @@ impl Prepared {
         )
     }
 
-    pub fn sinks(&self) -> Vec<Box<dyn Sink>> {
+    /// `throttled`: whether the machine is slowed down now.
+    pub fn sinks(&self, throttled: &Arc<AtomicBool>) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if self.settings.output.log {
             sinks.push(Box::new(LogSink {
                 top_sensors: self.settings.alarm.top_sensors,
+                throttled: Arc::clone(throttled),
             }));
         }
         if self.settings.output.stdout {

@@ -3,26 +3,33 @@
 //! even interrupted.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use tokio::sync::watch;
+use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
-use super::infer::{Infer, Work};
+use super::infer::{Infer, Order, Work};
 use super::prepare::Prepared;
 use super::sources::SourceConfig;
 use super::tally::SourceTally;
+use super::view::View;
 use crate::clock::SystemClock;
+use crate::control::SourceView;
 use crate::ingest::{
     IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
 };
+use crate::message::Message;
 use crate::output::Outputs;
+use crate::systemd::Progress;
 
 /// Sources answer a stop within a second; one that does not is left behind.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_500);
 /// How long the start waits to hear from sources whether they can work.
 const START_PATIENCE: Duration = Duration::from_millis(80);
+/// How long inference may take to answer an order between two samples.
+const ORDER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long outputs that a reload ends may take for what they hold.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
 
@@ -30,6 +37,9 @@ type Ended = Result<(usize, Result<(), IngestError>), JoinError>;
 
 pub struct Session {
     title: String,
+    /// What the plant is called.
+    name: String,
+    throttled: Arc<AtomicBool>,
     sensors: Arc<SensorIndex>,
     queue: Arc<SampleQueue>,
     sources: Vec<RunningSource>,
@@ -61,10 +71,11 @@ impl Session {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(prepared: Prepared) -> anyhow::Result<Self> {
+    pub fn start(prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let title = prepared.title();
         log::info!(target: "daemon", "{title}");
-        let outputs = Outputs::start(prepared.sinks()).context("cannot start an output thread")?;
+        let outputs =
+            Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
         let infer = Infer::start(Work {
             stream: prepared.stream,
@@ -75,6 +86,8 @@ impl Session {
         .context("cannot start the inference thread")?;
         let mut session = Session {
             title,
+            name: prepared.name,
+            throttled,
             sensors: Arc::new(SensorIndex::new(&prepared.sensors)),
             queue,
             sources: Vec::new(),
@@ -91,6 +104,45 @@ impl Session {
     /// One line on what is being watched with what.
     pub fn title(&self) -> &str {
         &self.title
+    }
+
+    /// What the plant is called.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// How far inference has come.
+    pub fn progress(&self) -> Progress {
+        self.infer.progress()
+    }
+
+    /// How things stand in inference; none when it does not answer in time.
+    pub async fn view(&self) -> Option<View> {
+        self.order(Order::Look).await
+    }
+
+    /// Gives inference an order; none when it does not answer in time.
+    pub async fn order<T>(&self, order: impl FnOnce(oneshot::Sender<T>) -> Order) -> Option<T> {
+        let answer = tokio::time::timeout(ORDER_PATIENCE, self.infer.order(order)).await;
+        answer.ok().flatten()
+    }
+
+    /// Lets outputs wait, or go on.
+    pub fn pause_outputs(&mut self, paused: bool) {
+        self.outputs.pause(paused);
+    }
+
+    pub fn source_views(&self) -> Vec<SourceView> {
+        let view = |source: &RunningSource| SourceView {
+            name: source.status.name().to_owned(),
+            state: match source.phase {
+                Phase::Running => source.status.state().to_string(),
+                Phase::Ended => "ended".to_owned(),
+                Phase::Failed => "failed".to_owned(),
+            },
+            received: source.status.counters().received,
+        };
+        self.sources.iter().map(view).collect()
     }
 
     /// Waits until every source knows whether it can work, or is seen to need longer.
@@ -159,9 +211,10 @@ impl Session {
             self.sensors = Arc::new(SensorIndex::new(&next.sensors));
             self.queue = Arc::new(SampleQueue::new(capacity));
         }
-        let before = self.outputs.replace(next.sinks());
+        let before = self.outputs.replace(next.sinks(&self.throttled));
         let before = before.context("cannot start an output thread")?;
         self.title = next.title();
+        self.name = next.name;
         let work = Work {
             stream: next.stream,
             queue: Arc::clone(&self.queue),
@@ -175,7 +228,11 @@ impl Session {
         let is_new = |config: &SourceConfig| !self.sources.iter().any(|s| s.config == *config);
         let new = next.sources.into_iter().filter(is_new).collect();
         self.start_sources(new)?;
-        log::info!(target: "daemon", "reloaded: {}", self.title);
+        log::info!(
+            target: "daemon",
+            MESSAGE_ID = Message::Reloaded.id();
+            "reloaded: {}", self.title
+        );
         Ok(())
     }
 
@@ -280,7 +337,12 @@ impl Session {
             Ok(()) => log::info!(target: "daemon", "{name}: ended"),
             // A reload that adds a source which then fails must not cost the others.
             Err(error) if stopped || (self.reloaded && !self.tasks.is_empty()) => {
-                log::error!(target: "daemon", "{name}: {error}; going on without it");
+                log::error!(
+                    target: "daemon",
+                    MESSAGE_ID = Message::SourceFailed.id(),
+                    ANOMALYD_SOURCE = name.as_str();
+                    "{name}: {error}; going on without it"
+                );
             }
             Err(error) => return Err(anyhow::Error::new(error).context(name)),
         }

@@ -7,7 +7,7 @@
 use super::{Outcome, Pipeline};
 use crate::alarm::silent::{SilentSensor, SilentWatch};
 use crate::alarm::{AlarmEvent, AlarmKind};
-use crate::frame::align::{AlignConfig, AlignCounters, Aligner};
+use crate::frame::align::{AlignConfig, AlignCounters, Aligner, Silent};
 use crate::frame::{Frame, Sample, Timestamp};
 
 /// Something a listener may want to know.
@@ -141,6 +141,21 @@ impl Stream {
 
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
+    }
+
+    /// The newest frame.
+    pub fn frame(&self) -> &Frame {
+        &self.frame
+    }
+
+    /// The sensors that have not reported for too long.
+    pub fn silent(&self) -> impl Iterator<Item = Silent> + '_ {
+        self.aligner.silent()
+    }
+
+    /// Id and time of the alarm for silent sensors, while it is on.
+    pub fn open_silence(&self) -> Option<(&str, Timestamp)> {
+        self.silent.as_ref().and_then(SilentWatch::open)
     }
 
     pub fn align_counters(&self) -> &AlignCounters {

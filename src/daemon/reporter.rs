@@ -1,0 +1,136 @@
+//! What the inference thread tells: alarms to the outputs, trouble to the log, and on request how
+//! things stand.
+
+use std::time::{Duration, Instant};
+
+use super::infer::Work;
+use super::pace::Pace;
+use super::tally::FrameTally;
+use super::view::View;
+use crate::engine::EngineError;
+use crate::message::Message;
+use crate::output::AlarmSender;
+use crate::pipeline::{Happening, Outcome};
+
+/// Failures of the engine are told at most this often.
+const TELL_AGAIN: Duration = Duration::from_secs(60);
+
+/// Passes alarms on, and tells of what could not be judged.
+pub struct Reporter {
+    alarms: AlarmSender,
+    /// Since the engine failed; the last reason was told at `told`.
+    unscored: u64,
+    untold: u64,
+    told: Option<Instant>,
+    tally: FrameTally,
+    pace: Pace,
+    last_score: Option<f64>,
+}
+
+impl Reporter {
+    pub fn new(alarms: AlarmSender) -> Self {
+        Reporter {
+            alarms,
+            unscored: 0,
+            untold: 0,
+            told: None,
+            tally: FrameTally::new(Instant::now()),
+            pace: Pace::new(Instant::now()),
+            last_score: None,
+        }
+    }
+
+    /// A sample is about to be judged, the last of its reading where `end_of_row`.
+    pub fn sample_came(&mut self, end_of_row: bool) {
+        self.pace.sample_came(end_of_row);
+    }
+
+    pub fn take(&mut self, happening: &Happening<'_>) {
+        match happening {
+            Happening::Alarm(event) => {
+                self.tally.count_alarm(event);
+                self.alarms.send(event);
+            }
+            Happening::Frame(_, Outcome::Unscored(reason)) => self.unscored(reason),
+            Happening::Frame(_, Outcome::Scored(score, _)) => {
+                self.pace.frame_scored();
+                self.last_score = Some(score.relative);
+                if self.unscored > 0 {
+                    self.scored_again();
+                }
+            }
+            Happening::Frame(..) => {}
+        }
+    }
+
+    fn unscored(&mut self, reason: &EngineError) {
+        self.unscored += 1;
+        self.untold += 1;
+        if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+            let count = plural(self.untold);
+            log::warn!(
+                target: "infer",
+                MESSAGE_ID = Message::Unscored.id();
+                "{count} unscored, no alarm made up: {reason}"
+            );
+            self.untold = 0;
+            self.told = Some(Instant::now());
+        }
+    }
+
+    fn scored_again(&mut self) {
+        let count = plural(self.unscored);
+        log::info!(
+            target: "infer",
+            MESSAGE_ID = Message::ScoredAgain.id();
+            "scoring again; {count} had no score"
+        );
+        self.unscored = 0;
+        self.untold = 0;
+        self.told = None;
+    }
+
+    /// Further alarms go to `alarms`.
+    pub fn go_on_with(&mut self, alarms: AlarmSender) {
+        self.alarms = alarms;
+    }
+
+    /// How things stand.
+    pub fn view(&mut self, work: &Work) -> View {
+        let pace = self.pace.look(Instant::now());
+        View::of(&work.stream, work.queue.dropped(), self.last_score, pace)
+    }
+
+    /// Says what was not as it should be, when it is time or the work `ends`.
+    pub fn tally(&mut self, work: &Work, ends: bool) {
+        let now = Instant::now();
+        if ends || self.tally.is_due(now) {
+            let align = work.stream.align_counters();
+            let frames = work.stream.pipeline().counts();
+            let dropped = work.queue.dropped();
+            if let Some(line) = self.tally.line(now, align, frames, dropped) {
+                log::warn!(target: "infer", MESSAGE_ID = Message::SamplesLost.id(); "{line}");
+            }
+        }
+    }
+
+    pub fn sum_up(&self, work: &Work) {
+        let counts = work.stream.pipeline().counts();
+        let summary = self.tally.summary(Instant::now(), counts);
+        log::info!(target: "infer", "{summary}");
+    }
+
+    /// New work begins: its counters may start from zero.
+    pub fn begin(&mut self, work: &Work) {
+        let align = work.stream.align_counters();
+        let frames = work.stream.pipeline().counts();
+        self.tally.rebase(align, frames, work.queue.dropped());
+    }
+}
+
+fn plural(frames: u64) -> String {
+    match frames {
+        1 => "1 frame".to_owned(),
+        count => format!("{count} frames"),
+    }
+}
