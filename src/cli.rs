@@ -4,6 +4,7 @@
 
 pub mod ack;
 pub mod check_config;
+pub mod doctor;
 pub mod evaluate;
 pub mod failure;
 pub mod judge;
@@ -65,6 +66,8 @@ pub enum Command {
     Reload(reload::ReloadArgs),
     /// Name every mistake in a configuration, with file, line and key
     CheckConfig(check_config::CheckConfigArgs),
+    /// Check this machine and installation for known traps, with what to do
+    Doctor(doctor::DoctorArgs),
     /// Learn a model from a recording of normal operation
     Train(Box<train::TrainArgs>),
     /// Show what a recording would have raised
@@ -91,6 +94,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Unmute(args) => mute::end(args),
         Command::Reload(args) => reload::run(args),
         Command::CheckConfig(args) => check_config::run(&args, &model::sensor_names),
+        Command::Doctor(args) => doctor::run(&args),
         Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
