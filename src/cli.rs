@@ -5,6 +5,7 @@
 pub mod ack;
 pub mod check_config;
 pub mod doctor;
+pub mod ended;
 pub mod evaluate;
 pub mod failure;
 pub mod judge;
@@ -77,6 +78,9 @@ pub enum Command {
     /// Look into a model file, check it on this machine, or make one of your own module
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Journal how the service ended (for its unit)
+    #[command(hide = true)]
+    Ended(ended::EndedArgs),
     /// Make recordings of a simulated plant, with known faults, or a live load
     Simulate(simulate::SimulateArgs),
 }
@@ -99,6 +103,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),
+        Command::Ended(args) => ended::run(&args),
         Command::Simulate(args) => simulate::run(args).map(|()| ExitCode::SUCCESS),
     }
 }

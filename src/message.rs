@@ -79,6 +79,8 @@ pub enum Message {
     ClockStepped,
     /// State of the run before was taken over.
     Resumed,
+    /// The service ended by a signal, a failure or the watchdog; systemd starts it again.
+    Crashed,
 }
 
 impl Message {
@@ -119,6 +121,7 @@ impl Message {
             Message::StateUnwritable => "175aeaf7562329336725664f6356a18f",
             Message::ClockStepped => "94914155114e314e9c5d934fcfe1f687",
             Message::Resumed => "cc61376589a35ac0aa36530e044ad287",
+            Message::Crashed => "96f9c2610da1e658451267075f62ca98",
         }
     }
 
@@ -158,6 +161,7 @@ impl Message {
         Message::StateUnwritable,
         Message::ClockStepped,
         Message::Resumed,
+        Message::Crashed,
     ];
 }
 

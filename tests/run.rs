@@ -17,6 +17,8 @@ mod mqtt;
 mod plant;
 #[path = "run/reload.rs"]
 mod reload;
+#[path = "run/service.rs"]
+mod service;
 #[path = "run/silence.rs"]
 mod silence;
 #[path = "run/torch.rs"]

@@ -202,7 +202,7 @@ anomalyd 0.3.1 on plant-pi (Raspberry Pi 4 Model B), up 1 min 40 s
 watching   model plant 1.4.0 (3 heads), engine native, 1.00 samples/s, last score 0.31
 alarms     1 now, 2 this week (1 confirmed), flood control open
            a7k2 (anomaly) since 6 min 40 s, peak score 9.1
-sensors    50 of 51 fresh; AIT203 silent for 14 min 00 s
+sensors    50 of 51 fresh; AIT203 silent for 14 min 0 s
 muted      LIT101 for another 1 h 00 min
 source     mqtt: connected, 12 samples
 health     61 C, not throttled

@@ -188,7 +188,6 @@ mod tests {
             r#"{"do":"stop"}"#,
             r#"{"do":"ack","alarm":"a7k2"}"#,
             r#"{"do":"mute","what":"x","seconds":-1}"#,
-            r#"{"do":"reload","now":true}"#,
             "[]",
         ] {
             assert!(read(wrong).is_err(), "{wrong}");

@@ -17,6 +17,7 @@ use super::tally::SourceTally;
 use super::view::View;
 use crate::clock::SystemClock;
 use crate::control::SourceView;
+use crate::health::{Degrade, DegradeLevel};
 use crate::ingest::{
     IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
 };
@@ -130,6 +131,11 @@ impl Session {
     /// Lets outputs wait, or go on.
     pub fn pause_outputs(&mut self, paused: bool) {
         self.outputs.pause(paused);
+    }
+
+    /// Leaves out what a step of the ladder says, or takes it up again.
+    pub async fn degrade(&mut self, step: &Degrade) {
+        self.pause_outputs(step.level >= DegradeLevel::OutputsPaused);
     }
 
     pub fn source_views(&self) -> Vec<SourceView> {

@@ -14,8 +14,8 @@ pub fn status(session: &Session, care: &Care, view: Option<View>, up: Duration) 
     let mut status = Status {
         version: env!("CARGO_PKG_VERSION").to_owned(),
         name: session.name().to_owned(),
-        host: machine.host_name.clone(),
-        board: machine.board.clone(),
+        host: machine.host.clone(),
+        board: machine.model.clone(),
         up_seconds: up.as_secs_f64(),
         state: match (&view, &degraded) {
             (None, _) => "stuck",

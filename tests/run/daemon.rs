@@ -36,7 +36,8 @@ impl Site {
     /// Replaces the configuration, in which `@` stands for this folder.
     pub fn write(&self, config: &str) {
         let folder = self.dir.path().display().to_string();
-        let text = format!("model = \"model.pt\"\n{}", config.replace('@', &folder));
+        let own = "model = \"model.pt\"\nstate_directory = \"state\"\ncontrol_socket = \"control.sock\"\n";
+        let text = format!("{own}{}", config.replace('@', &folder));
         fs::write(self.config(), text).unwrap();
     }
 

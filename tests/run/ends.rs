@@ -47,7 +47,7 @@ fn a_wrong_configuration_ends_with_78_and_a_damaged_model_with_65() {
     let (code, log) = status(&site);
     assert_eq!(code, Some(78));
     assert!(
-        log.contains("anomalyd.toml:3: source.ndjson.listn: unknown key; did you mean \"listen\"?"),
+        log.contains("anomalyd.toml:5: source.ndjson.listn: unknown key; did you mean \"listen\"?"),
         "{log}"
     );
 

@@ -60,7 +60,7 @@ fn a_bad_configuration_is_refused_with_its_line_and_the_old_one_stays() {
     site.write(&format!("{SOCKET}[alarm]\nclear_aftr = \"1m\"\n"));
     daemon.reload();
     daemon
-        .until_log("anomalyd.toml:5: alarm.clear_aftr: unknown key; did you mean \"clear_after\"?");
+        .until_log("anomalyd.toml:7: alarm.clear_aftr: unknown key; did you mean \"clear_after\"?");
     assert!(
         daemon
             .log()
