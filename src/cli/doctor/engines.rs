@@ -1,4 +1,5 @@
-//! The model, and the engines that run it. Imports `config`, `model`, `pipeline` and `engine`.
+//! The model, and the engines that run it. Imports `config`, `health`, `model`,
+//! `pipeline` and `engine`.
 
 use std::path::Path;
 use std::time::Duration;
@@ -6,7 +7,9 @@ use std::time::Duration;
 use super::Check;
 use crate::cli::print::few;
 use crate::config::{self, EngineChoice as Choice, Settings};
+use crate::engine::torch::locate::{PACKAGED, VARIABLE};
 use crate::engine::torch::{self, TorchConfig};
+use crate::health::tree;
 use crate::model::{ModelFile, Network};
 use crate::pipeline::{EngineChoice, open_engine};
 
@@ -92,19 +95,22 @@ fn worker(root: &Path, settings: &Settings, model: Option<&ModelFile>) -> Check 
     let foreign = model.is_some_and(|model| matches!(model.network, Network::Foreign { .. }));
     let needed = settings.engine == Choice::Torch || foreign;
     let named = settings.torch_worker.as_deref();
+    let install = "install the package anomalyd-torch";
+    let elsewhere =
+        root != Path::new("/") && std::env::var_os(VARIABLE).is_none_or(|v| v.is_empty());
     // A search would find this machine's, not that of the other root.
-    if named.is_none()
-        && root != Path::new("/")
-        && std::env::var_os(torch::locate::VARIABLE).is_none()
-    {
-        return Check::skip(WORKER, "not looked for below another root");
-    }
-    let program = match torch::locate(named) {
-        Ok(program) => program,
-        Err(error) if needed || named.is_some() => {
-            let remedy = "install the package anomalyd-torch";
-            return Check::fail(WORKER, error.to_string(), remedy);
+    let program = if elsewhere && named.is_none() {
+        let packaged = tree::below(root, PACKAGED);
+        if packaged.is_file() {
+            return Check::skip(WORKER, "there, and not tried below another root");
         }
+        Err(format!("not installed ({})", packaged.display()))
+    } else {
+        torch::locate(named).map_err(|error| error.to_string())
+    };
+    let program = match program {
+        Ok(program) => program,
+        Err(reason) if needed || named.is_some() => return Check::fail(WORKER, reason, install),
         Err(_) => return Check::skip(WORKER, "not installed; the native engine does without"),
     };
     let Some(model) = model else {

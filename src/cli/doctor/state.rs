@@ -2,7 +2,7 @@
 
 use std::io::ErrorKind;
 use std::os::unix::fs::MetadataExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use super::Check;
 use crate::config::Settings;
@@ -78,12 +78,12 @@ fn space(folder: &Path) -> Check {
     // Before the first start, the disk is that of the nearest folder above.
     let above = folder.ancestors().find(|folder| folder.is_dir());
     match above.and_then(disk::read) {
-        Some(disk) => judge(&disk, &folder.to_path_buf()),
+        Some(disk) => judge(&disk, folder),
         None => Check::skip(DISK, "its size cannot be read"),
     }
 }
 
-fn judge(disk: &disk::Disk, folder: &PathBuf) -> Check {
+fn judge(disk: &disk::Disk, folder: &Path) -> Check {
     let free = format!("{} MB free", disk.free_bytes / 1_000_000);
     let share = |free: u64, total: u64| 100 * u128::from(free) / u128::from(total.max(1));
     let remedy = "journalctl --vacuum-size=50M and apt clean make some";
@@ -128,7 +128,7 @@ mod tests {
             free_inodes: Some(500_000),
             read_only: false,
         };
-        let judge = |disk: Disk| judge(&disk, &PathBuf::from("/var/lib/anomalyd"));
+        let judge = |disk: Disk| judge(&disk, Path::new("/var/lib/anomalyd"));
         let good = judge(roomy);
         assert_eq!(good.verdict, Verdict::Ok);
         assert_eq!(good.found, "8000 MB free (25 %, 50 % of inodes)");

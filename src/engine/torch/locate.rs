@@ -9,7 +9,7 @@ use crate::engine::EngineError;
 const PROGRAM: &str = "anomalyd-torch";
 
 /// Where the Debian package and the image put the worker.
-const PACKAGED: &str = "/usr/libexec/anomalyd/anomalyd-torch";
+pub const PACKAGED: &str = "/usr/libexec/anomalyd/anomalyd-torch";
 
 /// Environment variable that names the worker program.
 pub const VARIABLE: &str = "ANOMALYD_TORCH";
