@@ -4,12 +4,15 @@
 //! Imports `frame`, `window`, `model` and `score`. Pure: time comes with the samples.
 
 pub mod attribution;
+mod charge;
 pub mod flood;
 mod id;
 pub mod machine;
+pub mod mute;
 pub mod silent;
 
-pub use machine::{AlarmConfig, AlarmMachine};
+pub use machine::{AlarmConfig, AlarmMachine, Confirmed, UnknownAlarm, Verdict};
+pub use mute::{Mute, MuteTarget};
 pub use silent::SilentWatch;
 
 use crate::frame::{Timestamp, format_span};
@@ -31,7 +34,39 @@ pub struct SensorEvidence {
     pub strength: f64,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+/// [`SensorEvidence`] as it is read back from where it was kept.
+#[derive(serde::Deserialize)]
+struct StoredEvidence {
+    sensor: String,
+    #[serde(default)]
+    unit: String,
+    seen: Option<f64>,
+    expected: Option<f64>,
+    from: Vec<String>,
+    head: String,
+    strength: f64,
+}
+
+impl<'de> serde::Deserialize<'de> for SensorEvidence {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let stored = StoredEvidence::deserialize(deserializer)?;
+        let known = ["reconstruction", "neighbour", "raw", "silent"];
+        Ok(SensorEvidence {
+            sensor: stored.sensor,
+            unit: stored.unit,
+            seen: stored.seen,
+            expected: stored.expected,
+            from: stored.from,
+            head: known
+                .into_iter()
+                .find(|head| *head == stored.head)
+                .unwrap_or("unknown"),
+            strength: stored.strength,
+        })
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize, serde::Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum AlarmKind {
     /// The score crossed the threshold.
@@ -61,10 +96,20 @@ pub struct AlarmEvent {
     /// Relative to the threshold in force: 1.0 raises. 0 for a silent sensor.
     pub score: f64,
     pub peak_score: f64,
+    /// Flood control's gain that the score is relative to: 1.0 is the model's own threshold for the
+    /// promised false alarms, 3.0 says that recent notices raised the bar threefold. 1.0 for a
+    /// silent sensor.
+    pub threshold: f64,
     /// Up to five, most responsible first, as they were when the notice was given.
     pub sensors: Vec<SensorEvidence>,
     /// Name and version of the model that judged.
     pub model: String,
+    /// What of the service was degraded when the alarm was raised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub degraded: Option<String>,
+    /// What a person has said of the alarm.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub verdict: Option<Verdict>,
 }
 
 impl AlarmEvent {
@@ -82,8 +127,10 @@ impl AlarmEvent {
                 )
             }
             (AlarmKind::Anomaly, Transition::Updated) => format!(
-                "alarm {id} stands for {span}: score {:.1}, peak {:.1}, {clock}",
-                self.score, self.peak_score
+                "alarm {id} stands for {span}{}: score {:.1}, peak {:.1}, {clock}",
+                self.verdict_text(),
+                self.score,
+                self.peak_score
             ),
             (AlarmKind::Anomaly, Transition::Cleared) => {
                 return format!(
@@ -99,7 +146,8 @@ impl AlarmEvent {
             }
             (AlarmKind::Silent, Transition::Updated) => {
                 format!(
-                    "alarm {id} stands for {span}: {} by now, {clock}",
+                    "alarm {id} stands for {span}{}: {} by now, {clock}",
+                    self.verdict_text(),
                     self.silent_count()
                 )
             }
@@ -121,7 +169,18 @@ impl AlarmEvent {
         if self.kind == AlarmKind::Silent && self.sensors.len() > most {
             text.push_str(&format!("\n  and {} more", self.sensors.len() - most));
         }
+        if let Some(degraded) = &self.degraded {
+            text.push_str(&format!("\n  degraded when raised: {degraded}"));
+        }
         text
+    }
+
+    fn verdict_text(&self) -> &'static str {
+        match self.verdict {
+            Some(Verdict::Real) => " (confirmed as real)",
+            Some(Verdict::Normal) => " (said to be normal)",
+            None => "",
+        }
     }
 
     fn silent_count(&self) -> String {
@@ -133,7 +192,9 @@ impl AlarmEvent {
 }
 
 impl SensorEvidence {
-    fn text(&self) -> String {
+    /// What was seen and expected, in the sensor's unit, and from whom: `seen 0.62 m3/h, expected
+    /// 1.71 from P401, P402`.
+    pub fn text(&self) -> String {
         let (Some(seen), Some(expected)) = (self.seen, self.expected) else {
             return match self.seen {
                 Some(last) => format!("silent, last value {}", with_unit(last, 0.0, &self.unit)),
@@ -189,6 +250,7 @@ mod tests {
             raised_at: Timestamp(1_764_079_387_000_000_000),
             score: 3.42,
             peak_score: 9.07,
+            threshold: 1.0,
             sensors: vec![
                 SensorEvidence {
                     sensor: "FIT401".to_owned(),
@@ -210,7 +272,27 @@ mod tests {
                 },
             ],
             model: "plant 1".to_owned(),
+            degraded: None,
+            verdict: None,
         }
+    }
+
+    #[test]
+    fn what_is_not_usual_is_said() {
+        let mut event = event(Transition::Updated);
+        event.degraded = Some("every second sample scored".to_owned());
+        event.verdict = Some(Verdict::Real);
+        let text = event.text(0);
+        assert_eq!(
+            text,
+            "alarm a7k2 stands for 6 min 40 s (confirmed as real): score 3.4, peak 9.1, 14:09:47 \
+             UTC\n  degraded when raised: every second sample scored"
+        );
+        let json = serde_json::to_value(&event).unwrap();
+        assert_eq!(json["verdict"], "real");
+        let evidence: Vec<SensorEvidence> =
+            serde_json::from_value(json["sensors"].clone()).unwrap();
+        assert_eq!(evidence, event.sensors);
     }
 
     #[test]

@@ -46,6 +46,10 @@ pub trait Engine: Send {
     /// usable: the following frames are tried again, and the window is kept.
     fn step(&mut self, x: &[f32], out: &mut Expectation) -> Result<bool, EngineError>;
 
+    /// Takes the newest frame into the window as [`Engine::step`] does, without saying what is
+    /// expected of it: for a frame that nobody will score.
+    fn skip(&mut self, x: &[f32]);
+
     /// Runs independent windows `windows` `[B,T,F]`, without touching the stream's state, and
     /// returns the full outputs. Not on the hot path: golden vectors, verification, export.
     ///

@@ -318,8 +318,11 @@ mod tests {
                 raised_at: Timestamp::EPOCH,
                 score: 1.0,
                 peak_score: 1.0,
+                threshold: 1.0,
                 sensors: vec![],
                 model: String::new(),
+                degraded: None,
+                verdict: None,
             };
             assert!(sender.send(&event));
         }

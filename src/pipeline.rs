@@ -4,16 +4,21 @@
 //! wires stages and has no clock, thread, input or output of its own. May import stages 1 to 6.
 
 mod choose;
+mod ladder;
 mod stream;
 mod verify;
 
 pub use choose::{EngineChoice, OpenError, open_engine, open_torch};
-pub use stream::{Happening, Listener, Stream};
+pub use stream::{
+    Happening, Learnt, Listener, MuteError, Resumed, SCHEMA, SavedMute, Stream, StreamState,
+};
 pub use verify::{Agreement, GOLDEN_TOLERANCE, golden_scores, verify};
 
 use std::sync::Arc;
 
+use self::ladder::Window;
 use crate::alarm::attribution::evidence;
+use crate::alarm::mute::Mutes;
 use crate::alarm::{AlarmConfig, AlarmEvent, AlarmKind, AlarmMachine, Transition};
 use crate::engine::{Engine, EngineError, Expectation};
 use crate::frame::{Frame, Timestamp};
@@ -58,6 +63,8 @@ pub enum Outcome {
     Scored(SampleScore, Option<AlarmEvent>),
     /// The window is not full yet: nothing is made up.
     WindowFilling,
+    /// Only every n-th frame is scored, and this is none of them.
+    Skipped,
     /// The engine could not say; the frame stays unscored and no alarm is invented.
     Unscored(EngineError),
 }
@@ -69,6 +76,8 @@ pub struct FrameCounts {
     pub scored: u64,
     /// Frames without a score because the engine failed.
     pub unscored: u64,
+    /// Frames without a score because only every n-th is scored.
+    pub skipped: u64,
 }
 
 pub struct Pipeline {
@@ -83,6 +92,12 @@ pub struct Pipeline {
     x: Vec<f32>,
     expectation: Expectation,
     counts: FrameCounts,
+    /// Every how many frames one is scored.
+    every: u32,
+    /// Frames since the last one that was.
+    since_scored: u32,
+    window: Window,
+    mutes: Mutes,
 }
 
 impl Pipeline {
@@ -106,6 +121,10 @@ impl Pipeline {
             x: vec![0.0; sensors],
             expectation: Expectation::zeros(sensors),
             counts: FrameCounts::default(),
+            every: 1,
+            since_scored: 0,
+            window: Window::new(manifest.window, sensors),
+            mutes: Mutes::default(),
             engine,
             model_name,
             digest: model.digest.clone(),
@@ -120,8 +139,18 @@ impl Pipeline {
             self.engine.reset();
             self.scorer.restart();
             self.machine.restart();
+            self.window.clear();
         }
+        self.pass_time(frame.time);
         self.standardiser.standardise(frame, &mut self.x);
+        self.window.push(&self.x);
+        self.since_scored += 1;
+        if self.since_scored < self.every {
+            self.engine.skip(&self.x);
+            self.counts.skipped += 1;
+            return Outcome::Skipped;
+        }
+        self.since_scored = 0;
         match self.engine.step(&self.x, &mut self.expectation) {
             Ok(true) => self.judge(frame),
             Ok(false) => Outcome::WindowFilling,
@@ -139,7 +168,7 @@ impl Pipeline {
             &self.x,
             &self.expectation,
             self.machine.flood().attenuation(),
-            self.machine.is_on(),
+            self.machine.is_frozen(),
         );
         // Evidence is named with the attenuation that the alarm was judged with, so it is kept
         // only for the rare sample that may change something.
@@ -160,6 +189,7 @@ impl Pipeline {
             raised_at: open.raised_at,
             score: judgement.score,
             peak_score: open.peak_score,
+            threshold: open.bar,
             sensors: match transition {
                 Transition::Cleared => Vec::new(),
                 Transition::Raised | Transition::Updated => evidence(
@@ -172,7 +202,12 @@ impl Pipeline {
                 ),
             },
             model: self.model_name.clone(),
+            degraded: open.degraded,
+            verdict: open.verdict,
         });
+        if let Some(event) = &event {
+            self.forget_mute_of(event);
+        }
         let score = SampleScore {
             published: charts.published,
             relative: judgement.score,
@@ -190,6 +225,15 @@ impl Pipeline {
                 self.engine = earlier.engine;
             }
         }
+        self.every = earlier.every;
+        self.since_scored = earlier.since_scored;
+        self.take_mutes(&earlier.mutes, |sensor| {
+            earlier
+                .manifest
+                .sensors
+                .get(sensor)
+                .map(|s| s.name.as_str())
+        });
         self.counts = earlier.counts;
         self.machine.continue_from(earlier.machine, same_model);
     }

@@ -1,5 +1,13 @@
 //! The alarm as a state machine: off, on, and on but below the clear threshold.
 
+mod feedback;
+mod saved;
+
+pub use self::feedback::{Confirmed, RecentAlarm, UnknownAlarm, Verdict};
+pub use self::saved::MachineState;
+
+use serde::{Deserialize, Serialize};
+
 use super::flood::FloodControl;
 use super::id::alarm_id;
 use super::{AlarmKind, Transition};
@@ -12,8 +20,8 @@ const CLEAR_SHARE: f64 = 0.8;
 /// An alarm clears after at least this many samples below the clear threshold.
 const CLEAR_SAMPLES: u32 = 3;
 const NANOS_A_DAY: f64 = 86_400e9;
-/// Ids of this many earlier alarms are not given again.
-const RECENT_IDS: usize = 64;
+/// Ids of this many earlier alarms are not given again, and these can be confirmed.
+const RECENT_ALARMS: usize = 64;
 
 #[derive(Debug, Clone, PartialEq)]
 pub struct AlarmConfig {
@@ -27,11 +35,17 @@ pub struct AlarmConfig {
 }
 
 /// The alarm that is on.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct OpenAlarm {
     pub id: String,
     pub raised_at: Timestamp,
     pub peak_score: f64,
+    /// What a person said of it.
+    pub verdict: Option<Verdict>,
+    /// What of the service was degraded at the raise.
+    pub degraded: Option<String>,
+    /// Flood control's gain that the newest score is relative to.
+    pub bar: f64,
     last_notice: Timestamp,
     /// Flood control's gain at the raise, before this alarm's own notice was charged.
     gain: f64,
@@ -53,8 +67,12 @@ pub struct AlarmMachine {
     config: AlarmConfig,
     flood: FloodControl,
     open: Option<OpenAlarm>,
-    recent: Vec<String>,
+    /// Oldest first.
+    recent: Vec<RecentAlarm>,
     strengths: Vec<f32>,
+    /// The alarm that is on is muted.
+    quiet: bool,
+    degraded: Option<String>,
 }
 
 impl AlarmMachine {
@@ -65,6 +83,8 @@ impl AlarmMachine {
             open: None,
             recent: Vec::new(),
             strengths: vec![0.0; sensors],
+            quiet: false,
+            degraded: None,
         }
     }
 
@@ -89,11 +109,34 @@ impl AlarmMachine {
         self.config.clear_after_nanos
     }
 
+    /// Whether the scorer shall learn nothing: an alarm is on, and nobody has said that what it
+    /// shows is normal.
+    pub fn is_frozen(&self) -> bool {
+        let open = self.open.as_ref();
+        open.is_some_and(|open| open.verdict != Some(Verdict::Normal))
+    }
+
+    /// While `quiet` the alarm that is on gives no further notices; its end is told all the same.
+    pub fn set_quiet(&mut self, quiet: bool) {
+        self.quiet = quiet;
+    }
+
+    /// What of the service is degraded: alarms that are raised from now on say so.
+    pub fn set_degraded(&mut self, degraded: Option<String>) {
+        self.degraded = degraded;
+    }
+
+    pub fn degraded(&self) -> Option<&str> {
+        self.degraded.as_deref()
+    }
+
     /// Takes over the open alarm and flood control of `earlier`; of each sensor only when the
     /// sensors are the same ones.
     pub fn continue_from(&mut self, earlier: AlarmMachine, same_sensors: bool) {
         self.open = earlier.open;
         self.recent = earlier.recent;
+        self.quiet = earlier.quiet;
+        self.degraded = earlier.degraded;
         self.flood.continue_from(&earlier.flood, same_sensors);
     }
 
@@ -126,31 +169,32 @@ impl AlarmMachine {
         let new_id = |attempt| alarm_id(&self.config.model, AlarmKind::Anomaly, time, attempt);
         let mut id = new_id(0);
         let mut attempt = 1;
-        while self.recent.contains(&id) {
+        while self.recent.iter().any(|recent| recent.id == id) {
             id = new_id(attempt);
             attempt += 1;
         }
-        if self.recent.len() == RECENT_IDS {
-            self.recent.remove(0);
-        }
-        self.recent.push(id.clone());
+        self.remember(&id, time);
         let open = OpenAlarm {
             id,
             raised_at: time,
             peak_score: score,
+            verdict: None,
+            degraded: self.degraded.clone(),
+            bar: self.flood.gain(),
             last_notice: time,
             gain: self.flood.gain(),
             below_since: None,
             below_samples: 0,
         };
-        self.charge(scorer);
+        self.charge(&open, scorer);
         self.open = Some(open.clone());
         (Transition::Raised, open)
     }
 
     /// The sample of an alarm that is on. Its own notice has raised flood control's bar; a fault
     /// that persists must not look cleared because of that, so the alarm is held to the bar that
-    /// it was raised at until its next notice is due. Then it must merit one, or clear.
+    /// it was raised at until its next notice is due. Then it must merit one, or clear; what a
+    /// person has judged needs no further merit.
     fn continue_open(
         &mut self,
         mut open: OpenAlarm,
@@ -159,8 +203,16 @@ impl AlarmMachine {
         scorer: &Scorer,
     ) -> (f64, Option<(Transition, OpenAlarm)>) {
         let gain = self.flood.gain();
-        let due = time.nanos_since(open.last_notice) >= self.repeat_after_nanos();
-        let score = ratio / if due { gain } else { gain.min(open.gain) };
+        // After a restart with a clock that was set back; time never goes back otherwise.
+        open.last_notice = open.last_notice.min(time);
+        let due = !self.quiet
+            && open.verdict != Some(Verdict::Normal)
+            && time.nanos_since(open.last_notice) >= self.repeat_after_nanos();
+        open.bar = match due && open.verdict.is_none() {
+            true => gain,
+            false => gain.min(open.gain),
+        };
+        let score = ratio / open.bar;
         open.peak_score = open.peak_score.max(score);
         let mut change = None;
         if score >= CLEAR_SHARE {
@@ -168,7 +220,7 @@ impl AlarmMachine {
             open.below_samples = 0;
             if due {
                 open.last_notice = time;
-                self.charge(scorer);
+                self.charge(&open, scorer);
                 change = Some((Transition::Updated, open.clone()));
             }
         } else {
@@ -183,9 +235,12 @@ impl AlarmMachine {
         (score, change)
     }
 
-    fn charge(&mut self, scorer: &Scorer) {
+    fn charge(&mut self, open: &OpenAlarm, scorer: &Scorer) {
         scorer.strengths(self.flood.attenuation(), &mut self.strengths);
-        self.flood.charge(&self.strengths);
+        self.flood.charge(&open.id, &self.strengths);
+        if open.verdict == Some(Verdict::Real) {
+            self.flood.take_back(&open.id);
+        }
     }
 
     /// An alarm that stays on repeats its notice every min(1 day, week / 4N).
@@ -196,122 +251,4 @@ impl AlarmMachine {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::model::manifest::HeadKind;
-    use crate::score::residual::Column;
-    use proptest::prelude::*;
-
-    fn machine(budget: f64) -> (AlarmMachine, Scorer) {
-        let config = AlarmConfig {
-            max_false_alarms_per_week: budget,
-            thresholds: Thresholds { a: 1.0, b: 1.0 },
-            clear_after_nanos: 600_000_000_000,
-            model: "test".to_owned(),
-        };
-        let column = Column {
-            median: 0.0,
-            spread: 1.0,
-            fast: 1.0,
-            slow: 1.0,
-        };
-        let scorer = Scorer::with_columns(vec![HeadKind::Raw], 2, &[column; 2]);
-        (AlarmMachine::new(config, 2), scorer)
-    }
-
-    fn at(score: f64) -> Charts {
-        Charts {
-            published: score as f32,
-            a: score as f32,
-            b: 0.0,
-        }
-    }
-
-    fn transitions(scores: &[f64], step_seconds: i64) -> Vec<(usize, Transition)> {
-        let (mut machine, scorer) = machine(7.0);
-        let mut seen = Vec::new();
-        for (row, &score) in scores.iter().enumerate() {
-            let time = Timestamp::from_seconds(row as i64 * step_seconds);
-            if let Some((transition, _)) = machine.step(time, at(score), &scorer).change {
-                seen.push((row, transition));
-            }
-        }
-        seen
-    }
-
-    #[test]
-    fn one_fault_is_one_alarm() {
-        let mut scores = vec![0.2; 5];
-        scores.extend([1.5, 0.9, 3.0, 0.5, 2.0]);
-        scores.extend([0.1; 30]);
-        let seen = transitions(&scores, 60);
-        assert_eq!(seen, [(5, Transition::Raised), (20, Transition::Cleared)]);
-    }
-
-    #[test]
-    fn a_slow_grid_still_takes_three_samples_to_clear() {
-        let seen = transitions(&[2.0, 0.0, 0.0, 0.0, 0.0], 3_600);
-        assert_eq!(seen, [(0, Transition::Raised), (3, Transition::Cleared)]);
-    }
-
-    #[test]
-    fn a_standing_alarm_repeats_its_notice() {
-        let seen = transitions(&[1e6; 60], 3_600);
-        assert_eq!(
-            seen[..2],
-            [(0, Transition::Raised), (6, Transition::Updated)]
-        );
-    }
-
-    #[test]
-    fn the_id_is_stable_until_the_alarm_clears_and_new_for_the_next() {
-        let (mut machine, scorer) = machine(7.0);
-        let mut ids = Vec::new();
-        for (row, score) in [2.0, 0.0, 0.0, 0.0, 4.0].iter().enumerate() {
-            let time = Timestamp::from_seconds(row as i64 * 600);
-            if let Some((_, open)) = machine.step(time, at(*score), &scorer).change {
-                ids.push(open.id);
-            }
-        }
-        assert_eq!(ids.len(), 3);
-        assert_eq!(ids[0], ids[1]);
-        assert_ne!(ids[1], ids[2]);
-    }
-
-    proptest! {
-        /// The promise: whatever the scores do, notices stay within the budget and a constant.
-        #[test]
-        fn notices_never_exceed_the_budget(
-            scores in prop::collection::vec(prop_oneof![0.0..2.0f64, 0.0..1e4f64], 1..400),
-            budget in 0.2..30.0f64,
-            step in prop_oneof![Just(60i64), Just(3_600), Just(20_000)],
-        ) {
-            let (mut machine, scorer) = machine(budget);
-            let mut notices = 0;
-            for (row, score) in scores.iter().enumerate() {
-                let time = Timestamp::from_seconds(row as i64 * step);
-                let judgement = machine.step(time, at(*score), &scorer);
-                if let Some((Transition::Raised | Transition::Updated, _)) = judgement.change {
-                    notices += 1;
-                }
-            }
-            let weeks = (scores.len() as i64 * step) as f64 / (7.0 * 86_400.0);
-            let largest = scores.iter().copied().fold(0.8, f64::max);
-            let bound = budget * weeks + 1.0 + (largest / CLEAR_SHARE).log(3.0);
-            prop_assert!(f64::from(notices) <= bound + 1e-6, "{notices} > {bound}");
-        }
-
-        /// Raised and cleared alternate, whatever the scores do.
-        #[test]
-        fn transitions_alternate(scores in prop::collection::vec(0.0..3.0f64, 1..300)) {
-            let mut on = false;
-            for (_, transition) in transitions(&scores, 120) {
-                match transition {
-                    Transition::Raised => prop_assert!(!std::mem::replace(&mut on, true)),
-                    Transition::Updated => prop_assert!(on),
-                    Transition::Cleared => prop_assert!(std::mem::replace(&mut on, false)),
-                }
-            }
-        }
-    }
-}
+mod tests;

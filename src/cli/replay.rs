@@ -220,8 +220,11 @@ mod tests {
             raised_at: Timestamp::from_seconds(seconds),
             score: 3.4,
             peak_score: 3.4,
+            threshold: 1.0,
             sensors: Vec::new(),
             model: "plant 1".to_owned(),
+            degraded: None,
+            verdict: None,
         }
     }
 

@@ -203,7 +203,7 @@ mod tests {
         let mut frames = FrameCounts {
             frames: 100,
             scored: 91,
-            unscored: 0,
+            ..FrameCounts::default()
         };
         assert_eq!(tally.line(start + EVERY, &align, frames, 0), None);
         align.late_dropped = 3;

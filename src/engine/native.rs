@@ -127,6 +127,22 @@ impl Engine for NativeEngine {
         Ok(complete)
     }
 
+    /// The encoder's step is made, as the windows that are scored hold this frame too; the decoder
+    /// and the neighbour head are left out.
+    ///
+    /// # Panics
+    /// `x` does not have F values.
+    fn skip(&mut self, x: &[f32]) {
+        assert_eq!(x.len(), self.sensors, "values in the frame");
+        self.seen = (self.seen + 1).min(self.window);
+        if let Some(network) = &mut self.network {
+            Block::fill(&mut self.frame, x);
+            network
+                .stream
+                .push(self.kernel, &network.encoder, &self.frame);
+        }
+    }
+
     /// # Panics
     /// `windows` does not have `batch` × T × F values.
     fn run_windows(&mut self, windows: &[f32], batch: usize) -> Result<WindowOutputs, EngineError> {

@@ -4,6 +4,12 @@
 //! same samples give the same alarms. So everything, silence too, is judged at the grid's instants
 //! and not when a timer happens to ring: a gap in a recording is gone through as it was live.
 
+mod feedback;
+mod saved;
+
+pub use self::feedback::MuteError;
+pub use self::saved::{Learnt, Resumed, SCHEMA, SavedMute, StreamState};
+
 use super::{Outcome, Pipeline};
 use crate::alarm::silent::{SilentSensor, SilentWatch};
 use crate::alarm::{AlarmEvent, AlarmKind};
@@ -139,6 +145,11 @@ impl Stream {
         }
     }
 
+    /// The time of the newest frame.
+    pub fn time(&self) -> Option<Timestamp> {
+        self.pipeline.mutes.now()
+    }
+
     pub fn pipeline(&self) -> &Pipeline {
         &self.pipeline
     }
@@ -190,24 +201,50 @@ impl Stream {
     /// Looks at the instants before `end` at which no frame was made.
     fn look_for_silence(&mut self, end: Timestamp, listener: &mut Listener<'_>) {
         while let Some(watch) = &self.silent
-            && let Some(instant) = self.aligner.look_for_silence(end, watch.wants_look_at())
+            && let Some(instant) = self.aligner.look_for_silence(end, self.also_look_at(watch))
         {
             self.step_silent(instant, listener);
         }
     }
 
     fn step_silent(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
+        self.pipeline.pass_time(time);
         let Some(watch) = &mut self.silent else {
             return;
         };
         self.silent_now.clear();
-        let silent = self.aligner.silent().map(|silent| SilentSensor {
-            sensor: silent.sensor,
-            last_value: self.aligner.last_value(silent.sensor),
-        });
-        self.silent_now.extend(silent);
+        let (aligner, mutes) = (&self.aligner, &self.pipeline.mutes);
+        let silent = |sensor| SilentSensor {
+            sensor,
+            last_value: aligner.last_value(sensor),
+            muted: mutes.sensor(sensor).is_some(),
+        };
+        let now = &mut self.silent_now;
+        now.extend(aligner.silent().map(|one| silent(one.sensor)));
+        let unheard = watch.unheard(|sensor| aligner.last_value(sensor).is_some());
+        let before = now.len();
+        for &sensor in unheard {
+            if !now[..before].iter().any(|one| one.sensor == sensor) {
+                now.push(silent(sensor));
+            }
+        }
+        if !mutes.is_empty() {
+            let open = watch.open().map(|open| open.id.clone());
+            watch.set_quiet_until(open.and_then(|id| mutes.alarm(&id)));
+        }
         if let Some(event) = watch.step(time, &self.silent_now) {
+            self.pipeline.forget_mute_of(&event);
             listener(Happening::Alarm(&event));
         }
+    }
+
+    /// When to look for silence although nobody may have become silent.
+    fn also_look_at(&self, watch: &SilentWatch) -> Option<Timestamp> {
+        let mutes = &self.pipeline.mutes;
+        // Who fell silent while muted is news when that ends.
+        [watch.wants_look_at(), mutes.next_end()]
+            .into_iter()
+            .flatten()
+            .min()
     }
 }

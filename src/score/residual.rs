@@ -81,6 +81,16 @@ impl Residuals {
         self.slow.fill(0.0);
     }
 
+    /// Forgets the averages of one sensor, as [`Residuals::restart`] does of all.
+    pub fn restart_sensor(&mut self, i: usize) {
+        for h in 0..self.heads() {
+            let column = h * self.sensors + i;
+            self.average[column] = 0.0;
+            self.fast[column] = 0.0;
+            self.slow[column] = 0.0;
+        }
+    }
+
     /// Takes head `h`'s residuals x − expected, both `[F]`. `scored` `[F]` is 1 for a sensor that
     /// counts and 0 for a stale one, whose columns stand still and show u = 0. While `frozen`
     /// (an alarm is on) nothing is re-centred.

@@ -25,6 +25,8 @@ pub struct Scorer {
     charts: ChartState,
     /// `[F]` 1 where the newest sample counts, 0 where the sensor is stale
     scored: Vec<f32>,
+    /// `[F]`: a person muted the sensor
+    muted: Vec<bool>,
     /// `[F]` expectation of the raw head
     zeros: Vec<f32>,
 }
@@ -53,6 +55,7 @@ impl Scorer {
             residuals: Residuals::new(sensors, columns),
             charts: ChartState::default(),
             scored: vec![1.0; sensors],
+            muted: vec![false; sensors],
             zeros: vec![0.0; sensors],
         }
     }
@@ -61,6 +64,18 @@ impl Scorer {
     pub fn restart(&mut self) {
         self.residuals.restart();
         self.charts.restart();
+    }
+
+    /// A muted sensor adds nothing to the charts, is not named and learns nothing, as though it were
+    /// stale; what its neighbours expect from it stays as it is. Its averages begin anew when it is
+    /// heard again.
+    pub fn set_muted(&mut self, sensor: usize, muted: bool) {
+        if let Some(was) = self.muted.get_mut(sensor)
+            && *was != muted
+        {
+            *was = muted;
+            self.residuals.restart_sensor(sensor);
+        }
     }
 
     /// Scores the standardised frame `x` `[F]` of `frame` against `expectation`. `attenuation`
@@ -73,8 +88,9 @@ impl Scorer {
         attenuation: &[f32],
         frozen: bool,
     ) -> Charts {
-        for (scored, freshness) in self.scored.iter_mut().zip(&frame.freshness) {
-            *scored = if *freshness == Freshness::Stale {
+        let sensors = frame.freshness.iter().zip(&self.muted);
+        for (scored, (freshness, muted)) in self.scored.iter_mut().zip(sensors) {
+            *scored = if *freshness == Freshness::Stale || *muted {
                 0.0
             } else {
                 1.0
@@ -144,6 +160,7 @@ impl Scorer {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     const UNIT: Column = Column {
         median: 0.0,
@@ -186,5 +203,63 @@ mod tests {
         let mut strengths = [0.0; 3];
         scorer.strengths(&[1.0, 0.0, 0.0], &mut strengths);
         assert_eq!(strengths, [4.0, 6.0, 0.0]);
+    }
+
+    #[test]
+    fn a_muted_sensor_is_not_named_and_begins_anew_when_heard_again() {
+        let mut scorer = Scorer::with_columns(vec![HeadKind::Raw], 2, &[UNIT; 2]);
+        let expectation = Expectation::zeros(2);
+        let step = |scorer: &mut Scorer, x: [f32; 2]| {
+            scorer.step(&fresh(&[0.0; 2]), &x, &expectation, &[0.0; 2], false)
+        };
+        for _ in 0..20 {
+            step(&mut scorer, [40.0, 4.0]);
+        }
+        let learnt = scorer.residuals().learnt().0[0];
+        scorer.set_muted(0, true);
+        for _ in 0..50 {
+            step(&mut scorer, [40.0, 4.0]);
+        }
+        assert_eq!(scorer.responsible(&[40.0, 4.0], &[0.0; 2], 5).len(), 1);
+        assert_eq!(scorer.residuals().learnt().0[0], learnt);
+        scorer.set_muted(0, false);
+        assert_eq!(
+            step(&mut scorer, [0.0, 0.0]).b,
+            scorer.residuals().slow(0)[1]
+        );
+        scorer.set_muted(9, true);
+    }
+
+    proptest! {
+        /// Muting one sensor leaves to the charts exactly what the others contribute.
+        #[test]
+        fn muting_never_changes_what_others_contribute(
+            rows in prop::collection::vec(prop::array::uniform4(-60.0..60.0f32), 1..80),
+            muted in 0..4usize,
+        ) {
+            let heads = vec![HeadKind::Neighbour, HeadKind::Raw];
+            let mut with = Scorer::with_columns(heads.clone(), 4, &[UNIT; 8]);
+            let mut without = with.clone();
+            with.set_muted(muted, true);
+            let mut gone = fresh(&[0.0; 4]);
+            gone.freshness[muted] = Freshness::Stale;
+            for x in &rows {
+                // The neighbours still expect from it what they did.
+                let mut expectation = Expectation::zeros(4);
+                expectation.neighbour = (0..4).map(|i| 0.5 * x[(i + 1) % 4]).collect();
+                let one = with.step(&fresh(&[0.0; 4]), x, &expectation, &[0.5; 4], false);
+                let other = without.step(&gone, x, &expectation, &[0.5; 4], false);
+                prop_assert_eq!(one, other);
+                for i in (0..4).filter(|i| *i != muted) {
+                    for h in 0..2 {
+                        let (a, b) = (with.residuals(), without.residuals());
+                        prop_assert_eq!(a.fast(h)[i], b.fast(h)[i]);
+                        prop_assert_eq!(a.slow(h)[i], b.slow(h)[i]);
+                        prop_assert_eq!(a.learnt().0[h * 4 + i], b.learnt().0[h * 4 + i]);
+                    }
+                }
+                prop_assert!(with.responsible(x, &[0.0; 4], 4).iter().all(|r| r.sensor != muted));
+            }
+        }
     }
 }

@@ -41,7 +41,9 @@ impl ScoreFile {
                 let (published, relative) = (score.published, score.relative);
                 writeln!(self.draft, "{time},{published},{relative}")
             }
-            Outcome::WindowFilling | Outcome::Unscored(_) => writeln!(self.draft, "{time},,"),
+            Outcome::WindowFilling | Outcome::Skipped | Outcome::Unscored(_) => {
+                writeln!(self.draft, "{time},,")
+            }
         };
     }
 

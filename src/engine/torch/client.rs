@@ -282,6 +282,16 @@ impl TorchEngine {
     fn frame(&self) -> usize {
         self.shape.sensors as usize
     }
+
+    /// Puts the frame `x` `[F]` at the end of the window.
+    fn take(&mut self, x: &[f32]) {
+        let (sensors, values) = (self.frame(), self.frame() * self.shape.window as usize);
+        if self.window.len() == values {
+            self.window.copy_within(sensors.., 0);
+            self.window.truncate(values - sensors);
+        }
+        self.window.extend_from_slice(x);
+    }
 }
 
 impl Engine for TorchEngine {
@@ -302,11 +312,7 @@ impl Engine for TorchEngine {
             )));
         }
         let values = sensors * self.shape.window as usize;
-        if self.window.len() == values {
-            self.window.copy_within(sensors.., 0);
-            self.window.truncate(values - sensors);
-        }
-        self.window.extend_from_slice(x);
+        self.take(x);
         if self.window.len() < values {
             return Ok(false);
         }
@@ -319,6 +325,13 @@ impl Engine for TorchEngine {
             .extend_from_slice(&answer.reconstruction[values - sensors..]);
         out.neighbour = answer.neighbour;
         Ok(true)
+    }
+
+    /// Only the window moves on: the worker is not asked.
+    fn skip(&mut self, x: &[f32]) {
+        if x.len() == self.frame() {
+            self.take(x);
+        }
     }
 
     fn run_windows(&mut self, windows: &[f32], batch: usize) -> Result<WindowOutputs, EngineError> {
