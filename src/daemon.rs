@@ -10,7 +10,9 @@
 
 mod care;
 mod desk;
+mod feedback;
 mod infer;
+mod keeper;
 mod pace;
 mod prepare;
 mod reporter;
@@ -90,7 +92,8 @@ async fn serve(first: Prepared, config: &Path, root: &Path) -> anyhow::Result<()
         ),
         Err(_) => {}
     }
-    let outputs = session.stop().await;
+    let (outputs, keeper) = session.stop().await;
+    keeper.finish().await;
     match (ended, outputs) {
         (Ok(End::Sources), Ok(outputs)) => {
             // Nobody is in a hurry: a slow reader of alarms gets them all.
@@ -168,12 +171,13 @@ impl Service {
                     care_at = Instant::now() + care::EVERY;
                     let view = session.view().await;
                     if let Some(step) = self.care.look(view.as_ref()) {
-                        session.degrade(&step).await;
+                        session.degrade(step.level, self.care.degraded()).await;
                         status_at = Instant::now();
                     }
                     if Instant::now() >= status_at {
                         status_at = Instant::now() + STATUS_EVERY;
-                        systemd::status(&status::line(&self.status(session, view)));
+                        let status = self.status(session, view).await;
+                        systemd::status(&status::line(&status));
                     }
                 }
                 () = tokio::time::sleep_until(report_at) => {
@@ -196,6 +200,9 @@ impl Service {
                 self.care
                     .set_state_directory(&next.settings.state_directory);
                 session.replace(next).await?;
+                // The new engine is what the configuration asks for.
+                let level = self.care.level();
+                session.degrade(level, self.care.degraded()).await;
                 session.settle().await?;
                 Answer::done(format!("reloaded: {}", session.title()))
             }
@@ -221,17 +228,18 @@ impl Service {
         match request {
             Request::Status => {
                 let view = session.view().await;
-                Answer::status(self.status(session, view))
+                Answer::status(self.status(session, view).await)
             }
-            Request::Ack { .. } | Request::Mute { .. } | Request::Unmute { .. } => {
-                Answer::refused("later")
-            }
+            Request::Ack { alarm, verdict } => feedback::ack(session, alarm, verdict).await,
+            Request::Mute { what, seconds } => feedback::mute(session, what, seconds).await,
+            Request::Unmute { what } => feedback::unmute(session, what).await,
             Request::Reload => Answer::refused("a reload is asked for elsewhere"),
         }
     }
 
-    fn status(&self, session: &Session, view: Option<View>) -> Status {
-        status::status(session, &self.care, view, self.started.elapsed())
+    async fn status(&self, session: &Session, view: Option<View>) -> Status {
+        let week = session.week().await;
+        status::status(session, &self.care, view, week, self.started.elapsed())
     }
 }
 

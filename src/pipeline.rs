@@ -247,6 +247,11 @@ impl Pipeline {
         &self.model_name
     }
 
+    /// Of the model's file.
+    pub fn model_digest(&self) -> &str {
+        &self.digest
+    }
+
     pub fn engine_name(&self) -> &'static str {
         self.engine.name()
     }

@@ -195,12 +195,6 @@ impl SilentWatch {
         Some(self.quiet_until.map_or(settled, |until| settled.max(until)))
     }
 
-    /// Id and time of the alarm that is on.
-    pub fn open(&self) -> Option<(&str, Timestamp)> {
-        let open = self.open.as_ref()?;
-        Some((&open.id, open.raised_at))
-    }
-
     /// Takes over the open alarm of the watch before a reload.
     pub fn continue_from(&mut self, earlier: SilentWatch) {
         self.open = earlier.open;

@@ -99,6 +99,11 @@ impl Care {
         Some(step)
     }
 
+    /// The step of the ladder in force.
+    pub fn level(&self) -> DegradeLevel {
+        self.ladder.current().level
+    }
+
     /// What is left out now, and why; none when nothing is.
     pub fn degraded(&self) -> Option<String> {
         let now = self.ladder.current();

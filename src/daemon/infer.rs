@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
+use super::keeper::KeepSender;
 use super::reporter::Reporter;
 use super::view::View;
 use crate::clock::{Clock, SystemClock};
@@ -27,6 +28,8 @@ pub enum Order {
     Replace(Work, oneshot::Sender<()>),
     /// Says how things stand.
     Look(oneshot::Sender<View>),
+    /// Does something with the stream, such as what a person asks for.
+    Do(Box<dyn FnOnce(&mut Stream) + Send>),
 }
 
 /// What the thread works on; another one takes its place on a reload.
@@ -35,6 +38,7 @@ pub struct Work {
     pub queue: Arc<SampleQueue>,
     pub period: Duration,
     pub alarms: AlarmSender,
+    pub keep: KeepSender,
 }
 
 /// The running thread.
@@ -109,7 +113,7 @@ impl Infer {
 
 fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
     let mut samples = work.queue.buffer();
-    let mut reporter = Reporter::new(work.alarms.clone());
+    let mut reporter = Reporter::new(work.alarms.clone(), work.keep.clone());
     let mut clock = StepClock::new();
     let mut last_tick = Instant::now();
     loop {
@@ -123,6 +127,7 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                 .finish(&mut |happening| reporter.take(&happening));
             reporter.tally(&work, true);
             reporter.sum_up(&work);
+            reporter.keep(&work.stream, true);
             return;
         }
         while let Ok(order) = orders.try_recv() {
@@ -135,6 +140,10 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                 Order::Look(view) => {
                     let _ = view.send(reporter.view(&work));
                 }
+                Order::Do(act) => {
+                    act(&mut work.stream);
+                    reporter.has_changed();
+                }
             }
         }
         if last_tick.elapsed() >= tick {
@@ -144,6 +153,7 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                 .tick(clock.ticks, SystemClock.now(), &mut listener);
             reporter.tally(&work, false);
         }
+        reporter.keep(&work.stream, false);
     }
 }
 
@@ -153,7 +163,7 @@ fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &
     judge(&mut work.stream, samples, reporter);
     reporter.tally(work, true);
     let earlier = std::mem::replace(work, next);
-    reporter.go_on_with(work.alarms.clone());
+    reporter.go_on_with(work.alarms.clone(), work.keep.clone());
     if let Some(event) = work.stream.continue_from(earlier.stream) {
         reporter.take(&Happening::Alarm(&event));
     }

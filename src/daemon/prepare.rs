@@ -5,8 +5,11 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
+use anyhow::bail;
+
 use super::sources::SourceConfig;
 use crate::config::{self, EngineChoice as Choice, Settings};
+use crate::engine::Engine;
 use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
 use crate::model::ModelFile;
@@ -116,16 +119,7 @@ impl Prepared {
 }
 
 fn pipeline(settings: &Settings, model: &ModelFile) -> anyhow::Result<Pipeline> {
-    let torch = TorchConfig {
-        worker: settings.torch_worker.clone(),
-        ..TorchConfig::default()
-    };
-    let choice = match settings.engine {
-        Choice::Auto => EngineChoice::Auto,
-        Choice::Native => EngineChoice::Native,
-        Choice::Torch => EngineChoice::Torch,
-    };
-    let (engine, agreement) = open_engine(model, choice, &torch)?;
+    let (engine, agreement) = open_engine(model, choice(settings), &torch(settings))?;
     log::info!(
         target: "model",
         "{}: {} golden vectors reproduced on engine {}, largest difference {:.1e}",
@@ -139,6 +133,47 @@ fn pipeline(settings: &Settings, model: &ModelFile) -> anyhow::Result<Pipeline> 
         clear_after_nanos: nanos(settings.alarm.clear_after),
     };
     Ok(Pipeline::new(model, engine, &config))
+}
+
+/// Opens another engine for the model in force, whose file has `digest`: the native one, or what the
+/// configuration asks for.
+///
+/// # Errors
+/// There is no such engine for this model, or the file is another one by now.
+pub fn open_again(
+    settings: &Settings,
+    native: bool,
+    digest: &str,
+) -> anyhow::Result<Box<dyn Engine>> {
+    let model = ModelFile::load(&settings.model)?;
+    if model.digest != digest {
+        bail!(
+            "{} is another file than the one in force; `anomalyd reload` takes it",
+            settings.model.display()
+        );
+    }
+    let choice = if native {
+        EngineChoice::Native
+    } else {
+        choice(settings)
+    };
+    let (engine, _) = open_engine(&model, choice, &torch(settings))?;
+    Ok(engine)
+}
+
+fn choice(settings: &Settings) -> EngineChoice {
+    match settings.engine {
+        Choice::Auto => EngineChoice::Auto,
+        Choice::Native => EngineChoice::Native,
+        Choice::Torch => EngineChoice::Torch,
+    }
+}
+
+fn torch(settings: &Settings) -> TorchConfig {
+    TorchConfig {
+        worker: settings.torch_worker.clone(),
+        ..TorchConfig::default()
+    }
 }
 
 fn nanos(duration: Duration) -> i64 {

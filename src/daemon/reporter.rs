@@ -4,13 +4,14 @@
 use std::time::{Duration, Instant};
 
 use super::infer::Work;
+use super::keeper::{self, KeepSender};
 use super::pace::Pace;
 use super::tally::FrameTally;
 use super::view::View;
 use crate::engine::EngineError;
 use crate::message::Message;
 use crate::output::AlarmSender;
-use crate::pipeline::{Happening, Outcome};
+use crate::pipeline::{Happening, Outcome, Stream};
 
 /// Failures of the engine are told at most this often.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
@@ -18,6 +19,10 @@ const TELL_AGAIN: Duration = Duration::from_secs(60);
 /// Passes alarms on, and tells of what could not be judged.
 pub struct Reporter {
     alarms: AlarmSender,
+    keep: KeepSender,
+    /// Something is to be saved that was not when the state was, at `kept`.
+    changed: bool,
+    kept: Instant,
     /// Since the engine failed; the last reason was told at `told`.
     unscored: u64,
     untold: u64,
@@ -28,9 +33,12 @@ pub struct Reporter {
 }
 
 impl Reporter {
-    pub fn new(alarms: AlarmSender) -> Self {
+    pub fn new(alarms: AlarmSender, keep: KeepSender) -> Self {
         Reporter {
             alarms,
+            keep,
+            changed: false,
+            kept: Instant::now(),
             unscored: 0,
             untold: 0,
             told: None,
@@ -50,6 +58,8 @@ impl Reporter {
             Happening::Alarm(event) => {
                 self.tally.count_alarm(event);
                 self.alarms.send(event);
+                self.keep.event(event);
+                self.changed = true;
             }
             Happening::Frame(_, Outcome::Unscored(reason)) => self.unscored(reason),
             Happening::Frame(_, Outcome::Scored(score, _)) => {
@@ -90,9 +100,25 @@ impl Reporter {
         self.told = None;
     }
 
-    /// Further alarms go to `alarms`.
-    pub fn go_on_with(&mut self, alarms: AlarmSender) {
+    /// Further alarms go to `alarms`, and what is to be kept to `keep`.
+    pub fn go_on_with(&mut self, alarms: AlarmSender, keep: KeepSender) {
         self.alarms = alarms;
+        self.keep = keep;
+        self.changed = true;
+    }
+
+    /// What is to be kept has changed.
+    pub fn has_changed(&mut self) {
+        self.changed = true;
+    }
+
+    /// Passes the state on, when it has changed, when it is time, or when the work `ends`.
+    pub fn keep(&mut self, stream: &Stream, ends: bool) {
+        if ends || self.changed || self.kept.elapsed() >= keeper::EVERY {
+            self.keep.state(stream);
+            self.changed = false;
+            self.kept = Instant::now();
+        }
     }
 
     /// How things stand.

@@ -11,18 +11,24 @@ use tokio::sync::{oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::infer::{Infer, Order, Work};
-use super::prepare::Prepared;
+use super::keeper::Keeper;
+use super::prepare::{Prepared, open_again};
 use super::sources::SourceConfig;
 use super::tally::SourceTally;
 use super::view::View;
+use crate::alarm::Verdict;
 use crate::clock::SystemClock;
+use crate::config::Settings;
 use crate::control::SourceView;
-use crate::health::{Degrade, DegradeLevel};
+use crate::engine::Engine;
+use crate::health::DegradeLevel;
 use crate::ingest::{
     IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
 };
 use crate::message::Message;
 use crate::output::Outputs;
+use crate::pipeline::Stream;
+use crate::state::Span;
 use crate::systemd::Progress;
 
 /// Sources answer a stop within a second; one that does not is left behind.
@@ -41,6 +47,9 @@ pub struct Session {
     /// What the plant is called.
     name: String,
     throttled: Arc<AtomicBool>,
+    settings: Arc<Settings>,
+    /// The torch engine is left out for want of something.
+    native_only: bool,
     sensors: Arc<SensorIndex>,
     queue: Arc<SampleQueue>,
     sources: Vec<RunningSource>,
@@ -48,6 +57,7 @@ pub struct Session {
     next_id: usize,
     infer: Infer,
     outputs: Outputs,
+    keeper: Keeper,
     reloaded: bool,
 }
 
@@ -72,23 +82,29 @@ impl Session {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub fn start(mut prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let title = prepared.title();
         log::info!(target: "daemon", "{title}");
         let outputs =
             Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
+        let folder = prepared.settings.state_directory.clone();
+        let keeper = Keeper::start(&folder, Some(&mut prepared.stream))
+            .context("cannot start the thread that keeps the state")?;
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
         let infer = Infer::start(Work {
             stream: prepared.stream,
             queue: Arc::clone(&queue),
             period: prepared.period,
             alarms: outputs.sender(),
+            keep: keeper.sender(),
         })
         .context("cannot start the inference thread")?;
         let mut session = Session {
             title,
             name: prepared.name,
             throttled,
+            settings: Arc::new(prepared.settings),
+            native_only: false,
             sensors: Arc::new(SensorIndex::new(&prepared.sensors)),
             queue,
             sources: Vec::new(),
@@ -96,6 +112,7 @@ impl Session {
             next_id: 0,
             infer,
             outputs,
+            keeper,
             reloaded: false,
         };
         session.start_sources(prepared.sources)?;
@@ -110,6 +127,16 @@ impl Session {
     /// What the plant is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Alarms of the last seven days.
+    pub async fn week(&self) -> Option<Span> {
+        let span = tokio::time::timeout(ORDER_PATIENCE, self.keeper.week()).await;
+        span.ok().flatten()
+    }
+
+    pub fn note_verdict(&self, id: &str, verdict: Verdict) {
+        self.keeper.verdict(id, verdict);
     }
 
     /// How far inference has come.
@@ -128,14 +155,69 @@ impl Session {
         answer.ok().flatten()
     }
 
-    /// Lets outputs wait, or go on.
-    pub fn pause_outputs(&mut self, paused: bool) {
-        self.outputs.pause(paused);
+    /// Does something with the stream of inference, between two samples; none when inference does
+    /// not answer in time.
+    pub async fn with_stream<T: Send + 'static>(
+        &self,
+        act: impl FnOnce(&mut Stream) -> T + Send + 'static,
+    ) -> Option<T> {
+        self.order(|back| {
+            Order::Do(Box::new(move |stream| {
+                // Nobody waits for the answer any more, perhaps.
+                let _ = back.send(act(stream));
+            }))
+        })
+        .await
     }
 
-    /// Leaves out what a step of the ladder says, or takes it up again.
-    pub async fn degrade(&mut self, step: &Degrade) {
-        self.pause_outputs(step.level >= DegradeLevel::OutputsPaused);
+    /// Leaves out what a step of the ladder says, or takes it up again. `note` is what alarms say
+    /// of it.
+    pub async fn degrade(&mut self, level: DegradeLevel, note: Option<String>) {
+        self.outputs.pause(level >= DegradeLevel::OutputsPaused);
+        let native = level >= DegradeLevel::NativeOnly;
+        let engine = match self.native_only == native {
+            true => None,
+            false => self.engine_for(native).await,
+        };
+        if engine.is_some() {
+            self.native_only = native;
+        }
+        let every = if level >= DegradeLevel::HalfScored {
+            2
+        } else {
+            1
+        };
+        self.with_stream(move |stream| {
+            stream.set_degraded(note);
+            stream.set_every(every);
+            if let Some(engine) = engine {
+                stream.replace_engine(engine);
+            }
+        })
+        .await;
+    }
+
+    /// Another engine of the same model, where the ladder asks for one: none where the
+    /// configuration's choice is native anyhow, or the native engine cannot run the model.
+    async fn engine_for(&self, native: bool) -> Option<Box<dyn Engine>> {
+        let model = self.with_stream(|stream| {
+            let pipeline = stream.pipeline();
+            (pipeline.engine_name(), pipeline.model_digest().to_owned())
+        });
+        let (engine, digest) = model.await?;
+        if native && engine == "native" {
+            return None;
+        }
+        let settings = Arc::clone(&self.settings);
+        let opened = tokio::task::spawn_blocking(move || open_again(&settings, native, &digest));
+        match opened.await {
+            Ok(Ok(engine)) => Some(engine),
+            Ok(Err(error)) => {
+                log::warn!(target: "daemon", "the engine stays as it is: {error:#}");
+                None
+            }
+            Err(_) => None,
+        }
     }
 
     pub fn source_views(&self) -> Vec<SourceView> {
@@ -219,18 +301,34 @@ impl Session {
         }
         let before = self.outputs.replace(next.sinks(&self.throttled));
         let before = before.context("cannot start an output thread")?;
+        let folder = &next.settings.state_directory;
+        let former = match folder == self.keeper.folder() {
+            true => None,
+            // What runs goes on; only its place is another one.
+            false => {
+                let keeper = Keeper::start(folder, None);
+                let keeper = keeper.context("cannot start the thread that keeps the state")?;
+                Some(std::mem::replace(&mut self.keeper, keeper))
+            }
+        };
         self.title = next.title();
         self.name = next.name;
+        self.native_only = false;
+        self.settings = Arc::new(next.settings);
         let work = Work {
             stream: next.stream,
             queue: Arc::clone(&self.queue),
             period: next.period,
             alarms: self.outputs.sender(),
+            keep: self.keeper.sender(),
         };
         if !self.infer.replace(work).await {
             bail!("the inference thread ended by itself");
         }
         before.finish(OUTPUT_PATIENCE).await;
+        if let Some(former) = former {
+            former.finish().await;
+        }
         let is_new = |config: &SourceConfig| !self.sources.iter().any(|s| s.config == *config);
         let new = next.sources.into_iter().filter(is_new).collect();
         self.start_sources(new)?;
@@ -247,17 +345,18 @@ impl Session {
     ///
     /// # Errors
     /// A source or the inference thread panicked.
-    pub async fn stop(mut self) -> anyhow::Result<Outputs> {
+    pub async fn stop(mut self) -> (anyhow::Result<Outputs>, Keeper) {
         let stopped = self.stop_sources(|_| true).await;
         self.report();
         let judged = self.infer.finish().await;
-        stopped?;
-        if judged {
-            Ok(self.outputs)
-        } else {
-            self.outputs.finish(OUTPUT_PATIENCE).await;
-            Err(anyhow!("the inference thread panicked"))
-        }
+        let outputs = match (stopped, judged) {
+            (Ok(()), true) => Ok(self.outputs),
+            (stopped, _) => {
+                self.outputs.finish(OUTPUT_PATIENCE).await;
+                stopped.and(Err(anyhow!("the inference thread panicked")))
+            }
+        };
+        (outputs, self.keeper)
     }
 
     /// Tells the counters of the sources, where they moved.

@@ -6,9 +6,16 @@ use super::care::Care;
 use super::session::Session;
 use super::view::View;
 use crate::control::{AlarmsStatus, Status};
+use crate::state::Span;
 
 /// Everything that is known; `view` is absent where inference does not answer.
-pub fn status(session: &Session, care: &Care, view: Option<View>, up: Duration) -> Status {
+pub fn status(
+    session: &Session,
+    care: &Care,
+    view: Option<View>,
+    week: Option<Span>,
+    up: Duration,
+) -> Status {
     let machine = care.machine();
     let degraded = care.degraded();
     let mut status = Status {
@@ -45,9 +52,11 @@ pub fn status(session: &Session, care: &Care, view: Option<View>, up: Duration) 
         status.samples_lost = view.lost;
         status.flood = view.flood;
         status.sensors = view.sensors;
+        status.muted = view.muted;
         status.alarms = AlarmsStatus {
             open: view.open,
-            ..AlarmsStatus::default()
+            week: week.map_or(0, |week| week.raised),
+            week_confirmed: week.map_or(0, |week| week.confirmed),
         };
     }
     status

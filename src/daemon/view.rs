@@ -1,7 +1,8 @@
 //! How things stand in the inference thread, as plain data for whoever asks.
 
+use super::feedback::muted;
 use super::pace::PaceView;
-use crate::control::{FloodStatus, OpenAlarmStatus, SensorsStatus, SilentStatus};
+use crate::control::{FloodStatus, MuteStatus, OpenAlarmStatus, SensorsStatus, SilentStatus};
 use crate::frame::Freshness;
 use crate::pipeline::{FrameCounts, Stream};
 
@@ -20,6 +21,7 @@ pub struct View {
     pub open: Vec<OpenAlarmStatus>,
     pub flood: FloodStatus,
     pub sensors: SensorsStatus,
+    pub muted: Vec<MuteStatus>,
 }
 
 impl View {
@@ -37,6 +39,10 @@ impl View {
             last_score,
             pace,
             open: open_alarms(stream),
+            muted: muted(stream)
+                .into_iter()
+                .map(|(what, until)| MuteStatus { what, until })
+                .collect(),
             flood: FloodStatus {
                 level: flood.level(),
                 gain: flood.gain(),

@@ -166,7 +166,8 @@ impl Stream {
 
     /// Id and time of the alarm for silent sensors, while it is on.
     pub fn open_silence(&self) -> Option<(&str, Timestamp)> {
-        self.silent.as_ref().and_then(SilentWatch::open)
+        let open = self.silent.as_ref()?.open()?;
+        Some((&open.id, open.raised_at))
     }
 
     pub fn align_counters(&self) -> &AlignCounters {

@@ -1,0 +1,193 @@
+//! What survives a restart, written on a thread of its own: a card that takes a second for a write
+//! holds up nobody.
+
+use std::path::{Path, PathBuf};
+use std::sync::mpsc::{Receiver, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use tokio::sync::oneshot;
+
+use crate::alarm::{AlarmEvent, Verdict};
+use crate::clock::{Clock, SystemClock};
+use crate::frame::Timestamp;
+use crate::message::Message;
+use crate::pipeline::{Stream, StreamState};
+use crate::state::{AlarmLog, Span, StateError, StateStore};
+
+/// How often what is learnt is saved while no alarm changes anything: a few kilobytes each.
+pub const EVERY: Duration = Duration::from_secs(3_600);
+/// A folder that cannot be written is told of at most this often.
+const TELL_AGAIN: Duration = Duration::from_secs(3_600);
+const NANOS_A_WEEK: i64 = 7 * 86_400 * 1_000_000_000;
+
+/// The thread, and what it was given.
+pub struct Keeper {
+    sender: KeepSender,
+    thread: Option<JoinHandle<()>>,
+    folder: PathBuf,
+}
+
+/// Passes on what is to be kept; keeps nothing where there is no folder.
+#[derive(Clone)]
+pub struct KeepSender(Option<Sender<Keep>>);
+
+enum Keep {
+    Event(Box<AlarmEvent>),
+    State(Box<StreamState>),
+    Verdict(String, Verdict),
+    Week(oneshot::Sender<Span>),
+}
+
+impl Keeper {
+    /// Keeps things in `folder` from now on, where that is there (systemd's `StateDirectory=` makes
+    /// it), and lets `stream` go on from what it holds.
+    ///
+    /// # Errors
+    /// The thread cannot be started.
+    pub fn start(folder: &Path, stream: Option<&mut Stream>) -> std::io::Result<Self> {
+        let folder = folder.to_owned();
+        if !folder.is_dir() {
+            log::info!(
+                target: "state",
+                "nothing is kept over a restart: the folder {} is not there",
+                folder.display()
+            );
+            return Ok(Keeper {
+                sender: KeepSender(None),
+                thread: None,
+                folder,
+            });
+        }
+        let store = StateStore::new(&folder);
+        let mut alarms = AlarmLog::open(&folder);
+        if let Some(stream) = stream {
+            resume(stream, &store, &mut alarms);
+        }
+        let (sender, kept) = channel();
+        let thread = std::thread::Builder::new()
+            .name("state".to_owned())
+            .spawn(move || Writer::new(store, alarms).run(&kept))?;
+        Ok(Keeper {
+            sender: KeepSender(Some(sender)),
+            thread: Some(thread),
+            folder,
+        })
+    }
+
+    pub fn folder(&self) -> &Path {
+        &self.folder
+    }
+
+    pub fn sender(&self) -> KeepSender {
+        self.sender.clone()
+    }
+
+    /// Alarms of the last seven days.
+    pub async fn week(&self) -> Option<Span> {
+        let (back, answer) = oneshot::channel();
+        self.sender.send(Keep::Week(back));
+        answer.await.ok()
+    }
+
+    pub fn verdict(&self, id: &str, verdict: Verdict) {
+        self.sender.send(Keep::Verdict(id.to_owned(), verdict));
+    }
+
+    /// Writes everything and ends; all other senders must be gone.
+    pub async fn finish(self) {
+        drop(self.sender);
+        if let Some(thread) = self.thread {
+            // A panic of the thread was printed; there is nothing to add.
+            let _ = tokio::task::spawn_blocking(move || thread.join()).await;
+        }
+    }
+}
+
+impl KeepSender {
+    pub fn event(&self, event: &AlarmEvent) {
+        if self.0.is_some() {
+            self.send(Keep::Event(Box::new(event.clone())));
+        }
+    }
+
+    pub fn state(&self, stream: &Stream) {
+        if self.0.is_some() {
+            self.send(Keep::State(Box::new(stream.save())));
+        }
+    }
+
+    fn send(&self, keep: Keep) {
+        if let Some(sender) = &self.0 {
+            // The thread ends only after its last sender, unless it panicked.
+            let _ = sender.send(keep);
+        }
+    }
+}
+
+fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog) {
+    let Some(state) = store.load() else {
+        return;
+    };
+    let now = SystemClock.now();
+    let resumed = stream.resume(state, now);
+    log::info!(target: "state", MESSAGE_ID = Message::Resumed.id(); "{resumed}");
+    if let Err(error) = alarms.end_all_but(&resumed.open, resumed.last_frame.unwrap_or(now)) {
+        log::warn!(target: "state", "{error}");
+    }
+}
+
+struct Writer {
+    store: StateStore,
+    alarms: AlarmLog,
+    told: Option<Instant>,
+}
+
+impl Writer {
+    fn new(store: StateStore, alarms: AlarmLog) -> Self {
+        Writer {
+            store,
+            alarms,
+            told: None,
+        }
+    }
+
+    fn run(mut self, kept: &Receiver<Keep>) {
+        for keep in kept {
+            let written = match keep {
+                Keep::Event(event) => self.alarms.take(&event),
+                Keep::State(state) => self.store.save(&state),
+                Keep::Verdict(id, verdict) => self.alarms.set_verdict(&id, verdict).map(|_| ()),
+                Keep::Week(back) => {
+                    let now = SystemClock.now();
+                    let from = Timestamp(now.nanos().saturating_sub(NANOS_A_WEEK));
+                    if let Ok(span) = self.alarms.span(from, now) {
+                        // Nobody waits for the answer any more, perhaps.
+                        let _ = back.send(span);
+                    }
+                    continue;
+                }
+            };
+            self.note(written);
+        }
+    }
+
+    fn note(&mut self, written: Result<(), StateError>) {
+        match written {
+            Ok(()) if self.told.take().is_some() => {
+                log::info!(target: "state", "the state can be written again");
+            }
+            Ok(()) => {}
+            Err(error) => {
+                if self.told.is_none_or(|told| told.elapsed() >= TELL_AGAIN) {
+                    self.told = Some(Instant::now());
+                    log::error!(
+                        target: "state",
+                        MESSAGE_ID = Message::StateUnwritable.id();
+                        "{error}"
+                    );
+                }
+            }
+        }
+    }
+}
