@@ -97,6 +97,7 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
         max_false_alarms_per_week: top.number("max_false_alarms_per_week"),
         period,
         state_directory: top.path("state_directory").unwrap_or_default(),
+        learn_for: top.duration("learn_for").unwrap_or_default(),
         log_level: top
             .text("log_level")
             .and_then(|level| level.parse().ok())

@@ -90,6 +90,9 @@ pub const TOP: &[Key] = &[
         "Time between two frames; only a model trained at this period gives sensible scores."),
     key("state_directory", Shape::Path, Default("\"/var/lib/anomalyd\""),
         "Where the daemon keeps what must survive a restart."),
+    key("learn_for", Shape::Duration(Duration::ZERO, Duration::from_secs(30 * 86_400)), Default("\"24h\""),
+        "Without a model: how much is recorded before one is learned from it; `\"0s\"` never learns \
+         by itself."),
     key("log_level", Shape::Choice(&["error", "warn", "info", "debug", "trace"]), Default("\"info\""),
         "How much the log says."),
     table("frame", FRAME, "How samples become frames on a fixed time grid."),

@@ -30,6 +30,8 @@ pub struct Settings {
     /// Time between two frames; else the model's.
     pub period: Option<Duration>,
     pub state_directory: PathBuf,
+    /// How much is recorded to learn a model from, where there is none; zero: never by itself.
+    pub learn_for: Duration,
     pub log_level: log::LevelFilter,
     pub frame: FrameSettings,
     pub alarm: AlarmSettings,
