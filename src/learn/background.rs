@@ -86,6 +86,8 @@ impl Background {
         let worker = locate(config.torch.worker.as_deref()).ok()?;
         let folder = config.state.join(FOLDER);
         let marker = read_marker(&folder);
+        // Of a process that was ended in the middle.
+        remove_scratch(&folder);
         let recording = fs::read_dir(&folder).ok()?.flatten();
         let mut blocks = recording.filter(|f| f.path().extension().is_some_and(|e| e == "rec"));
         if marker.done || blocks.next().is_none() {
@@ -122,7 +124,7 @@ impl Background {
             Ok(Some(status)) => {
                 self.child = None;
                 let ended = self.take_result(status);
-                let _ = fs::remove_dir_all(self.folder.join(SCRATCH));
+                remove_scratch(&self.folder);
                 match ended {
                     Ok(event) => Some(event),
                     Err(reason) => self.fail(&reason),
@@ -146,8 +148,6 @@ impl Background {
     fn begin(&mut self) -> Result<(), LearnError> {
         let store = self.store()?;
         let scratch = self.folder.join(SCRATCH);
-        // Of a process that was ended in the middle.
-        let _ = fs::remove_dir_all(&scratch);
         let _ = fs::remove_file(store.candidate());
         fs::create_dir_all(&scratch).map_err(LearnError::at(&scratch))?;
         let log = self.folder.join(LOG);
@@ -248,6 +248,7 @@ impl Background {
             // Its workers end when its pipes to them close. Fails only where it has just ended.
             let _ = child.kill();
             let _ = child.wait();
+            remove_scratch(&self.folder);
         }
     }
 }
@@ -256,6 +257,11 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+/// What is left over takes disk space and does no other harm.
+fn remove_scratch(folder: &Path) {
+    let _ = fs::remove_dir_all(folder.join(SCRATCH));
 }
 
 /// Forgets that there was a training: there is another recording.

@@ -33,7 +33,7 @@ pub fn become_idle() -> Vec<String> {
     note("idle scheduling", schedule_idle());
     // SAFETY: takes three numbers, as ioprio_set(2) says; 0 is this process.
     let result = unsafe { libc::syscall(libc::SYS_ioprio_set, IO_WHO_PROCESS, 0, IO_IDLE) };
-    note("idle disk access", done(i32::from(result != 0) * -1));
+    note("idle disk access", done(i32::from(result != 0)));
     refused
 }
 

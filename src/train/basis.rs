@@ -54,7 +54,7 @@ impl Basis {
                 limit: MAX_DIMENSION,
             });
         }
-        let frames = TrainingFrames::gather(sensors, config.align, &mut |take| data.each(take))?;
+        let frames = TrainingFrames::gather(sensors, config.align, &|take| data.each(take))?;
         if frames.rows() < FEWEST_ROWS {
             return Err(TrainError::TooFewRows {
                 rows: frames.rows(),

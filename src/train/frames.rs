@@ -2,6 +2,7 @@
 
 use std::io;
 
+use super::EachRow;
 use crate::frame::align::{AlignConfig, Aligner};
 use crate::frame::{Frame, Freshness, Timestamp};
 use crate::model::manifest::Sensor;
@@ -45,12 +46,8 @@ impl TrainingFrames {
     ///
     /// # Errors
     /// Those of `each`.
-    pub fn gather(
-        sensors: usize,
-        config: AlignConfig,
-        each: &mut dyn FnMut(&mut dyn FnMut(Timestamp, &[f64])) -> io::Result<()>,
-    ) -> io::Result<Self> {
-        let mut on_grid = |take: &mut dyn FnMut(&Frame)| {
+    pub fn gather(sensors: usize, config: AlignConfig, each: &EachRow<'_>) -> io::Result<Self> {
+        let on_grid = |take: &mut dyn FnMut(&Frame)| {
             let mut aligner = Aligner::new(sensors, config);
             let mut frame = Frame::new(sensors);
             each(&mut |time, values| {
