@@ -53,7 +53,7 @@
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli pipeline bin | command lines |
-//! | unsafe  | engine/kernel health/mailbox bin | vector instructions, and system calls that nix lacks |
+//! | unsafe  | engine/kernel health/mailbox learn/idle bin | vector instructions, and system calls that nix lacks |
 
 pub mod alarm;
 pub mod cli;

@@ -49,16 +49,47 @@ pub struct TrainConfig {
     pub topology: Option<Topology>,
     pub autoencoder: AutoencoderConfig,
     pub torch: TorchConfig,
+    /// Whether golden vectors are made by libtorch too, where it is here. Its worker takes more
+    /// memory than all else; a foreign module has no other way.
+    pub golden_by_torch: bool,
 }
 
-/// Normal data: times and values `[N,F]` (NaN where missing) of named sensors.
-#[derive(Debug, Clone, Copy)]
+/// Normal data of named sensors.
+#[derive(Clone, Copy)]
 pub struct NormalData<'a> {
     pub sensors: &'a [String],
     /// `[F]`, empty text where unknown
     pub units: &'a [String],
-    pub times: &'a [Timestamp],
-    pub values: &'a [f64],
+    pub rows: NormalRows<'a>,
+}
+
+/// Times and values `[F]` (NaN where missing), in order.
+#[derive(Clone, Copy)]
+pub enum NormalRows<'a> {
+    /// Times `[N]`, values `[N,F]`
+    Table(&'a [Timestamp], &'a [f64]),
+    /// Hands each row to the function it is given; the same ones each time. For what would take
+    /// much memory as a table.
+    Each(&'a EachRow<'a>),
+}
+
+/// See [`NormalRows::Each`].
+pub type EachRow<'a> = dyn Fn(&mut dyn FnMut(Timestamp, &[f64])) -> std::io::Result<()> + 'a;
+
+impl NormalData<'_> {
+    fn each(&self, take: &mut dyn FnMut(Timestamp, &[f64])) -> std::io::Result<()> {
+        match self.rows {
+            NormalRows::Each(each) => each(take),
+            NormalRows::Table(times, values) => {
+                let rows = values.chunks_exact(self.sensors.len().max(1));
+                times
+                    .iter()
+                    .zip(rows)
+                    .for_each(|(time, row)| take(*time, row));
+                Ok(())
+            }
+        }
+    }
 }
 
 /// What training is at.
@@ -113,6 +144,8 @@ pub enum TrainError {
     OtherWidth { module: usize, recording: usize },
     #[error("the module answers with values that are not finite; a model must answer every window")]
     NotFinite,
+    #[error("the rows to learn from cannot be read: {0}")]
+    Unreadable(#[from] std::io::Error),
     #[error(transparent)]
     Topology(#[from] TopologyError),
     #[error(transparent)]
@@ -137,21 +170,24 @@ pub fn train(
     let wants_autoencoder = config.heads.contains(&HeadKind::Reconstruction);
     // A missing trainer is told before minutes of other work, not after.
     let trainer = match wants_autoencoder {
-        true => Some(Trainer::find(config.torch.worker.as_deref())?),
+        true => {
+            let trainer = Trainer::find(config.torch.worker.as_deref())?;
+            Some(match config.autoencoder.one_at_a_time {
+                true => trainer.at_a_time(1),
+                false => trainer,
+            })
+        }
         false => None,
     };
     progress(TrainProgress::Graph);
     let embargo = EMBARGO.max(config.window);
-    let basis = Basis::learn(data, config, embargo)?;
-    let Basis {
-        frames, x, closed, ..
-    } = &basis;
+    let mut basis = Basis::learn(data, config, embargo)?;
 
     let fitted = match &trainer {
         Some(trainer) => {
             let rows = autoencoder::Rows {
-                frames,
-                x,
+                frames: &basis.frames,
+                x: &basis.filled_in(),
                 window: config.window,
                 embargo,
             };
@@ -167,21 +203,30 @@ pub fn train(
     };
 
     progress(TrainProgress::Calibrating);
-    let of_head = |head: &HeadKind| match (head, &fitted) {
-        (HeadKind::Reconstruction, Some(fitted)) => (*head, fitted.residual.clone()),
-        (HeadKind::Neighbour, _) => (*head, closed.neighbour.clone()),
-        (HeadKind::Raw | HeadKind::Reconstruction, _) => (*head, closed.raw.clone()),
+    let (autoencoder, loss, reconstruction) = match fitted {
+        Some(fitted) => (Some(fitted.autoencoder), Some(fitted.loss), fitted.residual),
+        None => (None, None, Vec::new()),
     };
-    let residuals = config.heads.iter().map(of_head).collect();
-    let loss = fitted.as_ref().map(|fitted| fitted.loss);
+    // Taken and not copied: they are what fills the memory of a small machine.
+    let mut of_kind = [
+        (HeadKind::Reconstruction, reconstruction),
+        (
+            HeadKind::Neighbour,
+            std::mem::take(&mut basis.closed.neighbour),
+        ),
+        (HeadKind::Raw, std::mem::take(&mut basis.closed.raw)),
+    ];
+    of_kind.sort_by_key(|(kind, _)| config.heads.iter().position(|head| head == kind));
+    let wanted = |(kind, _): &(HeadKind, Vec<f32>)| config.heads.contains(kind);
+    let residuals = of_kind.into_iter().filter(wanted).collect();
     let network = GraphLstm {
-        sensors: frames.sensors,
+        sensors: basis.frames.sensors,
         window: config.window,
-        autoencoder: fitted.map(|fitted| fitted.autoencoder),
+        autoencoder,
         neighbour: config
             .heads
             .contains(&HeadKind::Neighbour)
-            .then(|| closed.graph.to_linear()),
+            .then(|| basis.closed.graph.to_linear()),
     };
     let model = Unfinished {
         path: scratch.join("trained.pt"),

@@ -105,6 +105,7 @@ fn of_train(error: &TrainError) -> Option<u8> {
         | TrainError::TooManySensors { .. }
         | TrainError::TooLarge { .. }
         | TrainError::OtherWidth { .. }
+        | TrainError::Unreadable(_)
         | TrainError::NotFinite => Some(DATA),
         TrainError::Topology(_) => Some(CONFIG),
         // Its own files could not be written or its worker failed: the data are not to blame.

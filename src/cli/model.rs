@@ -1,7 +1,8 @@
-//! `anomalyd model`: what is in a model file, whether this machine reproduces it, and models of
-//! modules from elsewhere.
+//! `anomalyd model`: what is in a model file, whether this machine reproduces it, models of modules
+//! from elsewhere, and the way back to the model of before.
 
 mod inspect;
+mod rollback;
 mod verify;
 mod wrap;
 
@@ -20,6 +21,8 @@ pub enum ModelCommand {
     Verify(verify::VerifyArgs),
     /// Make a model of a TorchScript module that was trained elsewhere
     Wrap(Box<wrap::WrapArgs>),
+    /// Go back to the model that was in force before
+    Rollback(rollback::RollbackArgs),
 }
 
 /// # Errors
@@ -29,6 +32,7 @@ pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
         ModelCommand::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Verify(args) => verify::run(args),
         ModelCommand::Wrap(args) => wrap::run(&args).map(|()| ExitCode::SUCCESS),
+        ModelCommand::Rollback(args) => rollback::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }
 

@@ -12,12 +12,16 @@ use super::recording::{Unfit, seconds_text, units};
 use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
 use crate::ingest::csv::{BadValues, CsvError, CsvOptions, Table, read_table};
-use crate::train::{AutoencoderConfig, NormalData, Topology, TrainConfig, TrainError};
+use crate::learn::{self, Recording};
+use crate::train::{
+    AutoencoderConfig, EachRow, NormalData, NormalRows, Topology, TrainConfig, TrainError,
+};
 
 #[derive(Debug, Args)]
 pub struct NormalArgs {
-    /// Recording of normal operation: CSV, a time column and one column a sensor
-    #[arg(long, value_name = "CSV")]
+    /// Recording of normal operation: CSV, a time column and one column a sensor; or the folder
+    /// that the service recorded to learn from
+    #[arg(long, value_name = "RECORDING")]
     pub data: PathBuf,
     /// Where to write the model
     #[arg(long, value_name = "FILE")]
@@ -59,17 +63,29 @@ pub struct NormalArgs {
 
 /// A recording with its sensors' units.
 pub struct Normal {
-    pub table: Table,
+    sensors: Vec<String>,
     units: Vec<String>,
+    rows: Rows,
+    align: AlignConfig,
+}
+
+enum Rows {
+    /// A CSV file, read whole.
+    Table(Table),
+    /// The service's own recording, which is read row by row: those of a day take less memory so
+    /// than the training itself.
+    Recorded(Box<EachRow<'static>>),
 }
 
 impl Normal {
     pub fn data(&self) -> NormalData<'_> {
         NormalData {
-            sensors: &self.table.sensors,
+            sensors: &self.sensors,
             units: &self.units,
-            times: &self.table.times,
-            values: &self.table.values,
+            rows: match &self.rows {
+                Rows::Table(table) => NormalRows::Table(&table.times, &table.values),
+                Rows::Recorded(each) => NormalRows::Each(each),
+            },
         }
     }
 }
@@ -86,13 +102,89 @@ impl NormalArgs {
     /// # Errors
     /// The recording or the units are unusable.
     pub fn read(&self, all_columns: bool) -> anyhow::Result<Normal> {
+        let (sensors, count, rows, align) = match self.data.is_dir() {
+            true => self.recorded(all_columns)?,
+            false => self.csv(all_columns)?,
+        };
+        tell(format_args!(
+            "learning from {}: {count} rows, {}, one frame each {}",
+            self.data.display(),
+            super::counted(sensors.len(), "sensor"),
+            seconds_text(align.period_nanos as f64 / 1e9),
+        ));
+        Ok(Normal {
+            units: units(self.units.as_deref(), &sensors)?,
+            sensors,
+            rows,
+            align,
+        })
+    }
+
+    fn csv(&self, all_columns: bool) -> anyhow::Result<(Vec<String>, usize, Rows, AlignConfig)> {
         let table = self.table()?;
         let table = match all_columns {
             true => table,
             false => without_empty_columns(table)?,
         };
-        let units = units(self.units.as_deref(), &table.sensors)?;
-        Ok(Normal { table, units })
+        let period_nanos = match self.period {
+            Some(period) => super::nanos(period),
+            None => table.median_step().ok_or_else(|| Unfit::Untrainable {
+                path: table.path.clone(),
+                reason: "no two rows have different times".to_owned(),
+            })?,
+        };
+        let align = AlignConfig::new(period_nanos);
+        let (sensors, rows) = (table.sensors.clone(), table.rows());
+        Ok((sensors, rows, Rows::Table(table), align))
+    }
+
+    /// The recording of the service.
+    fn recorded(
+        &self,
+        all_columns: bool,
+    ) -> anyhow::Result<(Vec<String>, usize, Rows, AlignConfig)> {
+        let untrainable = |reason: String| Unfit::Untrainable {
+            path: self.data.clone(),
+            reason,
+        };
+        let recording = Recording::load(&self.data)?
+            .filter(|recording| recording.rows > 0)
+            .ok_or_else(|| {
+                untrainable("no recording of the service is in this folder".to_owned())
+            })?;
+        let period = recording.period_nanos;
+        if self
+            .period
+            .is_some_and(|other| super::nanos(other) != period)
+        {
+            return Err(untrainable(format!(
+                "it was recorded at a period of {}; leave --period out",
+                seconds_text(period as f64 / 1e9)
+            ))
+            .into());
+        }
+        for (path, reason) in &recording.damaged {
+            let path = path.display();
+            tell(format_args!("warning: {path}: left out, {reason}"));
+        }
+        let (mut wanted, left_out) = recording.learnable();
+        if all_columns {
+            wanted = (0..recording.sensors.len()).collect();
+        } else if wanted.is_empty() {
+            return Err(untrainable("no sensor has reported often enough".to_owned()).into());
+        } else if !left_out.is_empty() {
+            tell(format_args!(
+                "warning: {}: left out, for they reported too few values: {}",
+                self.data.display(),
+                few(&left_out)
+            ));
+        }
+        let sensors = wanted.iter().map(|&i| recording.sensors[i].clone());
+        let sensors = sensors.collect();
+        let align = learn::fit::align(&recording);
+        let rows = recording.rows as usize;
+        let each = move |take: &mut dyn FnMut(_, &[f64])| recording.each(&wanted, take);
+        Ok((sensors, rows, Rows::Recorded(Box::new(each)), align))
     }
 
     fn table(&self) -> anyhow::Result<Table> {
@@ -123,22 +215,8 @@ impl NormalArgs {
     /// What is common to `train` and `wrap`; heads, window and autoencoder are theirs to set.
     ///
     /// # Errors
-    /// The period cannot be told from the recording, or the topology is unusable.
-    pub fn config(&self, table: &Table) -> anyhow::Result<TrainConfig> {
-        let period_nanos = match self.period {
-            Some(period) => super::nanos(period),
-            None => table.median_step().ok_or_else(|| Unfit::Untrainable {
-                path: table.path.clone(),
-                reason: "no two rows have different times".to_owned(),
-            })?,
-        };
-        tell(format_args!(
-            "learning from {}: {} rows, {}, one frame each {}",
-            self.data.display(),
-            table.rows(),
-            super::counted(table.sensors.len(), "sensor"),
-            seconds_text(period_nanos as f64 / 1e9),
-        ));
+    /// The topology is unusable.
+    pub fn config(&self, normal: &Normal) -> anyhow::Result<TrainConfig> {
         let stem = self.data.file_stem();
         let stem = stem.map(|stem| stem.to_string_lossy().into_owned());
         let name = self.name.clone().or(stem);
@@ -154,13 +232,14 @@ impl NormalArgs {
             heads: Vec::new(),
             window: 0,
             max_false_alarms_per_week: self.max_false_alarms_per_week,
-            align: AlignConfig::new(period_nanos),
+            align: normal.align,
             topology: self.graph.as_deref().map(Topology::load).transpose()?,
             autoencoder: AutoencoderConfig::default(),
             torch: TorchConfig {
                 worker: self.torch_worker.clone(),
                 ..TorchConfig::default()
             },
+            golden_by_torch: true,
         })
     }
 

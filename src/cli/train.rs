@@ -4,14 +4,15 @@ pub(super) mod place;
 pub(super) mod progress;
 pub(super) mod summary;
 
+use anyhow::Context;
 use clap::Args;
 
 use self::progress::{Bar, Scratch};
-use super::normal::NormalArgs;
-use super::print::print;
+use super::normal::{Normal, NormalArgs};
+use super::print::{print, tell};
 use crate::engine::EngineError;
 use crate::engine::torch::trainer::Trainer;
-use crate::ingest::csv::Table;
+use crate::learn::idle;
 use crate::model::manifest::HeadKind;
 use crate::train::{AutoencoderConfig, TrainConfig, train};
 
@@ -75,6 +76,10 @@ pub struct TrainArgs {
     /// Where all randomness comes from
     #[arg(long, default_value_t = 1, help_heading = "The autoencoder")]
     seed: u64,
+    /// One worker at a time, at the lowest priority, until standard input closes: how the service
+    /// trains beside its work
+    #[arg(long, hide = true)]
+    background: bool,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
@@ -89,13 +94,19 @@ enum Head {
 /// # Errors
 /// The recording is unusable, libtorch is wanted and missing, or the model cannot be written.
 pub fn run(args: TrainArgs) -> anyhow::Result<()> {
+    if args.background {
+        for refused in idle::become_idle() {
+            tell(format_args!("note: not granted: {refused}"));
+        }
+        idle::end_with_parent().context("cannot watch standard input")?;
+    }
     // All that can fail early does, not after minutes of training.
     place::writable(&args.normal.out, args.normal.inputs())?;
     if args.heads.contains(&Head::Reconstruction) {
         Trainer::find(args.normal.torch_worker.as_deref()).map_err(how_to_do_without)?;
     }
     let normal = args.normal.read(false)?;
-    let config = config(&args, &normal.table)?;
+    let config = config(&args, &normal)?;
     let scratch = Scratch::new()?;
     let bar = Bar::new();
     let trained = train(normal.data(), &config, scratch.path(), &mut |at| {
@@ -107,7 +118,7 @@ pub fn run(args: TrainArgs) -> anyhow::Result<()> {
     print(summary::text(&args.normal.out, &model, &trained))
 }
 
-fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
+fn config(args: &TrainArgs, normal: &Normal) -> anyhow::Result<TrainConfig> {
     // Asked twice, a head still speaks once; the order is the manifest's.
     let heads = [
         (Head::Reconstruction, HeadKind::Reconstruction),
@@ -125,9 +136,10 @@ fn config(args: &TrainArgs, table: &Table) -> anyhow::Result<TrainConfig> {
             layers: usize::from(args.layers),
             steps: args.steps.map(|steps| steps as usize),
             seed: args.seed,
+            one_at_a_time: args.background,
             ..AutoencoderConfig::default()
         },
-        ..args.normal.config(table)?
+        ..args.normal.config(normal)?
     })
 }
 

@@ -98,6 +98,7 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
         period,
         state_directory: top.path("state_directory").unwrap_or_default(),
         control_socket: top.path("control_socket").unwrap_or_default(),
+        learn_for: top.duration("learn_for").unwrap_or_default(),
         log_level: top
             .text("log_level")
             .and_then(|level| level.parse().ok())

@@ -92,6 +92,9 @@ pub const TOP: &[Key] = &[
         "Where the daemon keeps what must survive a restart."),
     key("control_socket", Shape::Path, Default("\"/run/anomalyd/control.sock\""),
         "Where `anomalyd status`, `ack`, `mute` and `reload` find the service."),
+    key("learn_for", Shape::Duration(Duration::ZERO, Duration::from_secs(30 * 86_400)), Default("\"24h\""),
+        "Without a model: how much is recorded before one is learned from it; `\"0s\"` never learns \
+         by itself."),
     key("log_level", Shape::Choice(&["error", "warn", "info", "debug", "trace"]), Default("\"info\""),
         "How much the log says."),
     table("frame", FRAME, "How samples become frames on a fixed time grid."),

@@ -31,6 +31,8 @@ pub struct Settings {
     pub period: Option<Duration>,
     pub state_directory: PathBuf,
     pub control_socket: PathBuf,
+    /// How much is recorded to learn a model from, where there is none; zero: never by itself.
+    pub learn_for: Duration,
     pub log_level: log::LevelFilter,
     pub frame: FrameSettings,
     pub alarm: AlarmSettings,

@@ -31,8 +31,10 @@ pub struct Intake {
     status: Arc<SourceStatus>,
     log_target: &'static str,
     row: Vec<Sample>,
-    /// `[F]`, then one for the source as a whole.
+    /// `[F]`
     complaints: Vec<Complaints>,
+    /// Of the source as a whole.
+    complaint: Complaints,
     unknown: HashSet<String>,
     /// After a stop: until when rows may wait.
     patient_until: Option<Instant>,
@@ -41,14 +43,15 @@ pub struct Intake {
 impl Intake {
     /// `log_target` is the source's kind: `in-mqtt`.
     pub fn new(ctx: &SourceContext, log_target: &'static str) -> Self {
-        let sensors = ctx.sensors.names().len();
+        let sensors = ctx.sensors.len();
         Intake {
             sensors: Arc::clone(&ctx.sensors),
             queue: Arc::clone(&ctx.queue),
             status: Arc::clone(&ctx.status),
             log_target,
             row: Vec::with_capacity(sensors),
-            complaints: vec![Complaints::default(); sensors + 1],
+            complaints: vec![Complaints::default(); sensors],
+            complaint: Complaints::default(),
             unknown: HashSet::new(),
             patient_until: None,
         }
@@ -108,8 +111,7 @@ impl Intake {
     /// Counts something unreadable that belongs to no one sensor. `what` says where it stands.
     pub fn complain(&mut self, what: &dyn fmt::Display) {
         self.status.count_bad();
-        let source = self.complaints.len() - 1;
-        if let Some(unsaid) = self.complaints[source].due(Instant::now()) {
+        if let Some(unsaid) = self.complaint.due(Instant::now()) {
             warn!(target: self.log_target, "{what}{}", Unsaid(unsaid));
         }
     }
@@ -165,6 +167,9 @@ impl Intake {
     ) {
         if reading == Reading::Text {
             self.status.count_bad();
+        }
+        if sensor < self.sensors.len() && sensor >= self.complaints.len() {
+            self.complaints.resize(sensor + 1, Complaints::default());
         }
         let due = match self.complaints.get_mut(sensor) {
             Some(complaints) => complaints.due(Instant::now()),

@@ -34,7 +34,7 @@ impl SimulatorSource {
         // Columns that the model does not know are left out, as for every source.
         let columns: Vec<Option<usize>> = SENSORS
             .iter()
-            .map(|sensor| ctx.sensors.get(sensor.name))
+            .map(|sensor| ctx.sensors.admit(sensor.name))
             .collect();
         let mut row = Vec::with_capacity(columns.len());
         let mut time = start;

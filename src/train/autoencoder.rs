@@ -28,6 +28,8 @@ pub struct AutoencoderConfig {
     pub batch: usize,
     pub learning_rate: f64,
     pub seed: u64,
+    /// One worker at a time instead of two: half the memory.
+    pub one_at_a_time: bool,
 }
 
 impl Default for AutoencoderConfig {
@@ -39,6 +41,7 @@ impl Default for AutoencoderConfig {
             batch: 64,
             learning_rate: 5e-3,
             seed: 1,
+            one_at_a_time: false,
         }
     }
 }

@@ -21,8 +21,8 @@ pub struct Basis {
     pub frames: TrainingFrames,
     /// `[F]`, without residual constants yet
     pub sensors: Vec<Sensor>,
-    /// `[N,F]` the frames with stale values filled in as the pipeline would: finite everywhere
-    pub x: Vec<f32>,
+    /// Fills stale values in as the pipeline would.
+    pub standardiser: Standardiser,
     pub closed: ClosedForm,
 }
 
@@ -54,9 +54,7 @@ impl Basis {
                 limit: MAX_DIMENSION,
             });
         }
-        let rows = data.values.chunks_exact(sensors.max(1));
-        let rows = data.times.iter().copied().zip(rows);
-        let frames = TrainingFrames::gather(sensors, config.align, rows);
+        let frames = TrainingFrames::gather(sensors, config.align, &|take| data.each(take))?;
         if frames.rows() < FEWEST_ROWS {
             return Err(TrainError::TooFewRows {
                 rows: frames.rows(),
@@ -76,16 +74,21 @@ impl Basis {
         let closed = closed_form::fit(&frames, embargo, allowed.as_ref());
         let sensors = frames::manifest_sensors(data.sensors, data.units, &frames.scale);
         let standardiser = Standardiser::new(&sensors, &closed.graph.edges);
-        let mut x = frames.x.clone();
-        for row in x.chunks_exact_mut(frames.sensors.max(1)) {
-            standardiser.impute_missing(row);
-        }
         Ok(Basis {
             frames,
             sensors,
-            x,
+            standardiser,
             closed,
         })
+    }
+
+    /// `[N,F]` the frames with stale values filled in: finite everywhere.
+    pub fn filled_in(&self) -> Vec<f32> {
+        let mut x = self.frames.x.clone();
+        for row in x.chunks_exact_mut(self.frames.sensors.max(1)) {
+            self.standardiser.impute_missing(row);
+        }
+        x
     }
 
     /// Calibrates `model` on its residuals and adds manifest and golden vectors.
@@ -147,7 +150,9 @@ impl Basis {
             golden: Golden::default(),
             digest: String::new(),
         };
-        let (model, without_torch) = golden::add(model, frames, &self.x, &config.torch)?;
+        let foreign = matches!(model.network, Network::Foreign { .. });
+        let torch = (config.golden_by_torch || foreign).then_some(&config.torch);
+        let (model, without_torch) = golden::add(model, frames, &self.standardiser, torch)?;
         Ok(Trained {
             model,
             calibration,

@@ -1,5 +1,8 @@
 //! Normal data as the model will see it: aligned, standardised, with its gaps marked.
 
+use std::io;
+
+use super::EachRow;
 use crate::frame::align::{AlignConfig, Aligner};
 use crate::frame::{Frame, Freshness, Timestamp};
 use crate::model::manifest::Sensor;
@@ -37,95 +40,107 @@ impl TrainingFrames {
         &self.x[row * self.sensors..(row + 1) * self.sensors]
     }
 
-    /// Aligns `rows` (time and values `[F]`, NaN where missing) to the grid and standardises them
-    /// on themselves.
-    pub fn gather<'a>(
-        sensors: usize,
-        config: AlignConfig,
-        rows: impl Iterator<Item = (Timestamp, &'a [f64])>,
-    ) -> Self {
-        let mut raw = RawFrames {
-            values: Vec::new(),
-            restart: Vec::new(),
-            times: None,
-            fresh: 0,
-        };
-        let mut aligner = Aligner::new(sensors, config);
-        let mut frame = Frame::new(sensors);
-        for (time, values) in rows {
-            aligner.push_row(time, values);
-            while aligner.next_frame(None, &mut frame) {
-                raw.take(&frame);
+    /// Aligns rows (time and values `[F]`, NaN where missing) to the grid and standardises them on
+    /// themselves. `each` hands all of them to the function it is given, the same ones each time: the
+    /// grid is gone through once a moment, so that the raw values are never in memory together.
+    ///
+    /// # Errors
+    /// Those of `each`.
+    pub fn gather(sensors: usize, config: AlignConfig, each: &EachRow<'_>) -> io::Result<Self> {
+        let on_grid = |take: &mut dyn FnMut(&Frame)| {
+            let mut aligner = Aligner::new(sensors, config);
+            let mut frame = Frame::new(sensors);
+            each(&mut |time, values| {
+                aligner.push_row(time, values);
+                while aligner.next_frame(None, &mut frame) {
+                    take(&frame);
+                }
+            })?;
+            while aligner.finish(&mut frame) {
+                take(&frame);
             }
-        }
-        while aligner.finish(&mut frame) {
-            raw.take(&frame);
-        }
-        raw.standardise(sensors)
-    }
-}
-
-struct RawFrames {
-    values: Vec<f64>,
-    restart: Vec<bool>,
-    times: Option<(Timestamp, Timestamp)>,
-    fresh: usize,
-}
-
-impl RawFrames {
-    fn take(&mut self, frame: &Frame) {
-        self.values.extend_from_slice(&frame.values);
-        self.restart.push(frame.restart);
-        self.fresh += frame
-            .freshness
-            .iter()
-            .filter(|f| **f == Freshness::Fresh)
-            .count();
-        let first = self.times.map_or(frame.time, |(first, _)| first);
-        self.times = Some((first, frame.time));
-    }
-
-    fn standardise(self, sensors: usize) -> TrainingFrames {
-        let scale: Vec<(f64, f64)> = (0..sensors)
-            .map(|i| mean_and_deviation(self.values.iter().skip(i).step_by(sensors).copied()))
-            .collect();
-        let x = self.values.iter().enumerate().map(|(place, value)| {
-            let (mean, deviation) = scale[place % sensors];
+            Ok::<(), io::Error>(())
+        };
+        let mut restart = Vec::new();
+        let mut times: Option<(Timestamp, Timestamp)> = None;
+        let mut fresh = 0_usize;
+        let mut moments = vec![ScaleMoments::default(); sensors];
+        on_grid(&mut |frame| {
+            restart.push(frame.restart);
+            let is_fresh = |freshness: &&Freshness| **freshness == Freshness::Fresh;
+            fresh += frame.freshness.iter().filter(is_fresh).count();
+            times = Some((times.map_or(frame.time, |(first, _)| first), frame.time));
+            for (moments, &value) in moments.iter_mut().zip(&frame.values) {
+                moments.count(value);
+            }
+        })?;
+        on_grid(&mut |frame| {
+            for (moments, &value) in moments.iter_mut().zip(&frame.values) {
+                moments.spread(value);
+            }
+        })?;
+        let scale: Vec<(f64, f64)> = moments.iter().map(ScaleMoments::scale).collect();
+        let mut x = Vec::with_capacity(restart.len() * sensors);
+        on_grid(&mut |frame| {
+            let of_sensors = frame.values.iter().zip(&scale);
             // The clamp keeps NaN, which marks a stale value.
-            (((value - mean) / deviation) as f32).clamp(-CLIP, CLIP)
-        });
-        let (first, last) = self.times.unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
-        TrainingFrames {
+            x.extend(of_sensors.map(|(value, (mean, deviation))| {
+                (((value - mean) / deviation) as f32).clamp(-CLIP, CLIP)
+            }));
+        })?;
+        if x.len() != restart.len() * sensors {
+            return Err(io::Error::other("they changed meanwhile"));
+        }
+        let (first, last) = times.unwrap_or((Timestamp::EPOCH, Timestamp::EPOCH));
+        Ok(TrainingFrames {
             sensors,
-            x: x.collect(),
-            missing: 1.0 - self.fresh as f64 / self.values.len().max(1) as f64,
-            restart: self.restart,
+            missing: 1.0 - fresh as f64 / x.len().max(1) as f64,
+            x,
+            restart,
             first,
             last,
             scale,
-        }
+        })
     }
 }
 
-/// Mean and population deviation of the finite values, the latter with the floor for constants.
-fn mean_and_deviation(values: impl Iterator<Item = f64> + Clone) -> (f64, f64) {
-    let finite = values.filter(|value| value.is_finite());
-    let (count, sum) = finite
-        .clone()
-        .fold((0.0, 0.0), |(n, s), value| (n + 1.0, s + value));
-    if count == 0.0 {
-        return (0.0, ZERO_SCALE);
+/// Mean and population deviation of one sensor's finite values, in two passes.
+#[derive(Debug, Clone, Copy, Default)]
+struct ScaleMoments {
+    count: f64,
+    sum: f64,
+    squares: f64,
+}
+
+impl ScaleMoments {
+    /// The first pass.
+    fn count(&mut self, value: f64) {
+        if value.is_finite() {
+            self.count += 1.0;
+            self.sum += value;
+        }
     }
-    let mean = sum / count;
-    let variance = finite
-        .map(|value| (value - mean) * (value - mean))
-        .sum::<f64>()
-        / count;
-    let deviation = variance.sqrt();
-    if deviation > CONSTANT_SHARE * mean.abs() && deviation > f64::MIN_POSITIVE {
-        (mean, deviation)
-    } else {
-        (mean, (CONSTANT_SCALE * mean.abs()).max(ZERO_SCALE))
+
+    /// The second pass.
+    fn spread(&mut self, value: f64) {
+        if value.is_finite() {
+            let off = value - self.sum / self.count;
+            self.squares += off * off;
+        }
+    }
+
+    /// Mean and deviation, the latter with the floor for constants.
+    fn scale(&self) -> (f64, f64) {
+        if self.count == 0.0 {
+            return (0.0, ZERO_SCALE);
+        }
+        let mean = self.sum / self.count;
+        let deviation = (self.squares / self.count).sqrt();
+        if deviation > CONSTANT_SHARE * mean.abs() && deviation > f64::MIN_POSITIVE {
+            (mean, deviation)
+        } else {
+            (mean, (CONSTANT_SCALE * mean.abs()).max(ZERO_SCALE))
+        }
     }
 }
 
@@ -149,7 +164,12 @@ mod tests {
 
     #[test]
     fn constants_get_a_scale_from_their_value() {
-        let of = |values: &[f64]| mean_and_deviation(values.iter().copied());
+        let of = |values: &[f64]| {
+            let mut moments = ScaleMoments::default();
+            values.iter().for_each(|&value| moments.count(value));
+            values.iter().for_each(|&value| moments.spread(value));
+            moments.scale()
+        };
         assert_eq!(of(&[5.0; 10]), (5.0, 0.05));
         assert_eq!(of(&[0.0; 10]), (0.0, ZERO_SCALE));
         assert_eq!(of(&[f64::NAN, f64::NAN]), (0.0, ZERO_SCALE));

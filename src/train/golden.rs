@@ -9,20 +9,21 @@ use crate::engine::{Engine, EngineError, WindowOutputs};
 use crate::model::golden::{Golden, GoldenTorch};
 use crate::model::{Manifest, ModelFile, Network};
 use crate::pipeline::{golden_scores, open_torch};
+use crate::window::Standardiser;
 
 /// Windows kept.
 const COUNT: usize = 16;
 
-/// Adds golden vectors to `model`. Where the torch worker cannot be had, its half is left out and
-/// the reason is returned; a foreign module cannot do without.
+/// Adds golden vectors to `model`. Where the torch worker is not wanted, or cannot be had, its half
+/// is left out and the reason is returned; a foreign module cannot do without.
 ///
 /// # Errors
 /// No stretch of the frames is long enough, or no engine runs the model.
 pub fn add(
     mut model: ModelFile,
     frames: &TrainingFrames,
-    x: &[f32],
-    torch: &TorchConfig,
+    standardiser: &Standardiser,
+    torch: Option<&TorchConfig>,
 ) -> Result<(ModelFile, Option<EngineError>), TrainError> {
     let window = model.manifest.window;
     let first = liveliest_stretch(frames, window).ok_or(TrainError::NoWindows {
@@ -33,17 +34,26 @@ pub fn add(
         count: COUNT,
         ..Golden::default()
     };
-    for g in first..first + COUNT {
+    let stretch = first * sensors..(first + COUNT + window - 1) * sensors;
+    let mut x = frames.x[stretch].to_vec();
+    for row in x.chunks_exact_mut(sensors.max(1)) {
+        standardiser.impute_missing(row);
+    }
+    for g in 0..COUNT {
         golden
             .windows
             .extend_from_slice(&x[g * sensors..(g + window) * sensors]);
     }
-    let of_torch = |model: &ModelFile, windows: &[f32]| {
+    let of_torch = |model: &ModelFile, windows: &[f32], torch: &TorchConfig| {
         open_torch(model, torch).and_then(|mut engine| engine.run_windows(windows, COUNT))
     };
     let Network::GraphLstm(network) = &model.network else {
         // Only libtorch can say what a foreign module does, and it reads the module itself.
-        let outputs = of_torch(&model, &golden.windows)?;
+        let outputs = of_torch(
+            &model,
+            &golden.windows,
+            torch.unwrap_or(&TorchConfig::default()),
+        )?;
         let answers = answers(&model.manifest, &golden, outputs);
         golden.reconstruction = answers.reconstruction.clone();
         golden.neighbour = answers.neighbour.clone();
@@ -58,9 +68,12 @@ pub fn add(
     golden.neighbour = native.neighbour;
     golden.score = native.score;
     model.golden = golden;
+    let Some(torch) = torch else {
+        return Ok((model, None));
+    };
     // libtorch judges the file as it will be, so it is written first.
     model.save(&model.path)?;
-    match of_torch(&model, &model.golden.windows) {
+    match of_torch(&model, &model.golden.windows, torch) {
         Ok(outputs) => {
             let answers = answers(&model.manifest, &model.golden, outputs);
             model.golden.torch = Some(answers);

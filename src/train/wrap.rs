@@ -33,7 +33,7 @@ pub fn wrap(
     let sensors = data.sensors.len();
     let (network, mut engine, path) = open(module, network, sensors, config, scratch)?;
     progress(TrainProgress::Graph);
-    let basis = Basis::learn(data, config, EMBARGO.max(config.window))?;
+    let mut basis = Basis::learn(data, config, EMBARGO.max(config.window))?;
     let judged = judge(&basis, engine.as_mut(), progress)?;
     // Its worker would only take memory from here on.
     drop(engine);
@@ -47,7 +47,7 @@ pub fn wrap(
     if judged.estimates {
         residuals.push((HeadKind::Neighbour, judged.neighbour));
     }
-    residuals.push((HeadKind::Raw, basis.closed.raw.clone()));
+    residuals.push((HeadKind::Raw, std::mem::take(&mut basis.closed.raw)));
     let model = Unfinished {
         path,
         network,
@@ -102,9 +102,10 @@ fn judge(
 ) -> Result<Judged, TrainError> {
     let frames = &basis.frames;
     let sensors = frames.sensors;
+    let x = basis.filled_in();
     let mut judged = Judged {
-        reconstruction: vec![f32::NAN; basis.x.len()],
-        neighbour: vec![f32::NAN; basis.x.len()],
+        reconstruction: vec![f32::NAN; x.len()],
+        neighbour: vec![f32::NAN; x.len()],
         reconstructs: false,
         estimates: false,
     };
@@ -117,7 +118,7 @@ fn judge(
         if frames.restart[row] {
             engine.reset();
         }
-        let now = &basis.x[row * sensors..(row + 1) * sensors];
+        let now = &x[row * sensors..(row + 1) * sensors];
         if !engine.step(now, &mut expectation)? {
             continue;
         }

@@ -62,7 +62,7 @@ pub fn run(args: &WrapArgs) -> anyhow::Result<()> {
     let normal = normal_args.read(true)?;
     let config = TrainConfig {
         window: args.window.map_or(of_module, usize::from),
-        ..normal_args.config(&normal.table)?
+        ..normal_args.config(&normal)?
     };
     let scratch = Scratch::new()?;
     let bar = Bar::new();

@@ -1,5 +1,5 @@
-//! Trains autoencoders in worker processes, two at a time with one thread each: small matrices gain
-//! nothing from a second thread, two jobs do.
+//! Trains autoencoders in worker processes of one thread each, as a rule two at a time: small
+//! matrices gain nothing from a second thread, two jobs do.
 //!
 //! A job is a TorchScript archive with initial weights and a file of standardised rows; its result
 //! is a file of weights. Imports `engine::EngineError` only.
@@ -18,7 +18,7 @@ use super::locate::locate;
 use super::process::WorkerProcess;
 use crate::engine::EngineError;
 
-/// Jobs that run at the same time.
+/// Jobs that run at the same time, as a rule.
 const PARALLEL: usize = 2;
 
 /// One autoencoder to train: Adam (Kingma and Ba, 2015) on the mean squared error of the
@@ -88,6 +88,7 @@ pub enum TrainerLine {
 #[derive(Debug, Clone)]
 pub struct Trainer {
     worker: PathBuf,
+    parallel: usize,
 }
 
 impl Trainer {
@@ -98,12 +99,19 @@ impl Trainer {
     pub fn find(explicit: Option<&Path>) -> Result<Self, EngineError> {
         Ok(Trainer {
             worker: locate(explicit)?,
+            parallel: PARALLEL,
         })
     }
 
     /// The worker program.
     pub fn worker(&self) -> &Path {
         &self.worker
+    }
+
+    /// Runs `jobs` at the same time instead of two: one takes half the memory.
+    pub fn at_a_time(mut self, jobs: usize) -> Self {
+        self.parallel = jobs.max(1);
+        self
     }
 
     /// Trains all jobs and returns their outcomes in the order of `jobs`. `progress` is called on
@@ -121,7 +129,7 @@ impl Trainer {
         let mut running: Vec<Running> = Vec::new();
         let mut outcomes: Vec<Option<TrainOutcome>> = vec![None; jobs.len()];
         loop {
-            while running.len() < PARALLEL
+            while running.len() < self.parallel
                 && let Some(job) = waiting.pop_front()
             {
                 running.push(Running::start(
@@ -270,7 +278,10 @@ mod tests {
     fn trainer(folder: &Path, script: &str) -> Trainer {
         let worker = folder.join("worker");
         install(&format!("#!/bin/sh\n{script}\n"), &worker);
-        Trainer { worker }
+        Trainer {
+            worker,
+            parallel: PARALLEL,
+        }
     }
 
     /// Runs three jobs with `script` in the worker's place.

@@ -79,7 +79,7 @@ impl Routes {
     }
 
     fn insert(&mut self, config: &MqttSensor, time: TimeFrom) {
-        let Some(sensor) = self.intake.sensors().get(&config.sensor) else {
+        let Some(sensor) = self.intake.sensors().admit(&config.sensor) else {
             self.intake.ignore(&config.sensor, &"source.mqtt.topics");
             return;
         };

@@ -130,7 +130,7 @@ fn add(
     leaf: Leaf<'_>,
     origin: &dyn fmt::Display,
 ) {
-    match intake.sensors().get(name) {
+    match intake.sensors().admit(name) {
         Some(sensor) => match leaf {
             // Without the text, which only a reading that is no number needs.
             Leaf::Number(_) => intake.add(sensor, time, leaf.reading(), "", origin),

@@ -153,7 +153,10 @@ impl TailRows {
 
     fn set_columns(&mut self) {
         let names = self.lines.sensors().unwrap_or_default();
-        let columns = ColumnMap::new(self.intake.sensors().names(), names);
+        for name in names {
+            self.intake.sensors().admit(name);
+        }
+        let columns = ColumnMap::new(&self.intake.sensors().all(), names);
         let origin = format_args!("{}:1", self.path.display());
         for unknown in columns.unknown() {
             self.intake.ignore(unknown, &origin);

@@ -1,0 +1,71 @@
+//! `anomalyd model rollback`: the previous model judges again. May import everything.
+
+use std::path::{Path, PathBuf};
+
+use clap::Args;
+
+use crate::cli::failure::Usage;
+use crate::cli::print::print;
+use crate::config;
+use crate::engine::torch::TorchConfig;
+use crate::learn::ModelStore;
+use crate::learn::store::CURRENT;
+use crate::pipeline::EngineChoice;
+
+#[derive(Debug, Args)]
+pub struct RollbackArgs {
+    /// The configuration, which says where the models are
+    #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
+    config: PathBuf,
+    /// The folder of the models, instead of the configuration's
+    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
+    models: Option<PathBuf>,
+    /// The torch worker, for a model that needs it [default: beside this program, or on PATH]
+    #[arg(long, value_name = "PROGRAM")]
+    torch_worker: Option<PathBuf>,
+}
+
+/// # Errors
+/// There is no previous model, it does not verify here, or the folder cannot be written.
+pub fn run(args: &RollbackArgs) -> anyhow::Result<()> {
+    let folder = match &args.models {
+        Some(folder) => folder.clone(),
+        None => configured(&args.config)?,
+    };
+    if !folder.is_dir() {
+        let folder = folder.display();
+        return Err(Usage(format!("{folder} is not a folder of models")).into());
+    }
+    let torch = TorchConfig {
+        worker: args.torch_worker.clone(),
+        ..TorchConfig::default()
+    };
+    let store = ModelStore::open(&folder)?.on_engine(EngineChoice::Auto, torch);
+    let installed = store.rollback()?;
+    let kept = match &installed.before {
+        Some(before) => format!(", {before} is kept as the previous one"),
+        None => String::new(),
+    };
+    print(format_args!(
+        "model {} is in force again{kept}\n\
+         verified   {} golden vectors on engine {}\n\
+         next: systemctl reload anomalyd\n",
+        installed.model, installed.vectors, installed.engine,
+    ))
+}
+
+/// The folder of the model that the configuration names.
+fn configured(path: &Path) -> anyhow::Result<PathBuf> {
+    let (settings, _) = config::load(path, Path::new("/"))?;
+    let model = &settings.model;
+    let ours = model.file_name().is_some_and(|name| name == CURRENT);
+    match model.parent() {
+        Some(folder) if ours => Ok(folder.to_owned()),
+        _ => Err(Usage(format!(
+            "{} is a model of your own, of which no previous one is kept; set another one in {}",
+            model.display(),
+            path.display()
+        ))
+        .into()),
+    }
+}
