@@ -16,6 +16,14 @@ check() {
     if output=$("$@" 2>&1); then ok "$name"; else bad "$name: $(tail -n 3 <<<"$output" | tr '\n' '|')"; fi
 }
 
+# The command says nothing at all.
+silent() {
+    local said
+    said=$("$@" 2>&1)
+    echo "$said"
+    [ -z "$said" ]
+}
+
 uptime() { cut -d ' ' -f 1 /proc/uptime; }
 property() { systemctl show anomalyd -P "$1"; }
 pid() { property MainPID; }
@@ -67,9 +75,7 @@ install_package() {
     check "not enabled by itself" test "$(systemctl is-enabled anomalyd)" = disabled
     check "not started by itself" test "$(systemctl is-active anomalyd)" = inactive
     check "the configuration is a conffile" grep -q /etc/anomalyd/anomalyd.toml /var/lib/dpkg/info/anomalyd.conffiles
-    for unit in /usr/lib/systemd/system/anomalyd.service; do
-        check "systemd-analyze verify has nothing to say" test -z "$(systemd-analyze verify "$unit" 2>&1)"
-    done
+    check "systemd-analyze verify has nothing to say" silent systemd-analyze verify --man=no /usr/lib/systemd/system/anomalyd.service
     mkdir -p /etc/anomalyd/anomalyd.toml.d
     configure 10-vm <<END
 model = "/usr/share/anomalyd/demo.pt"
@@ -77,6 +83,8 @@ END
 }
 
 start() {
+    drop_in premerge <<<"[Service]
+WatchdogSec=0"
     mark
     check "systemctl enable --now returns when it is ready" systemctl enable --now anomalyd
     check "it runs" is_active
@@ -101,7 +109,7 @@ sandbox() {
     check "own user" grep -q "^Uid:.$(id -u anomalyd)" "$status"
     check "no new privileges, system calls filtered" test "$(awk '$1 ~ /^(NoNewPrivs|Seccomp):/ {printf "%s ", $2}' "$status")" = "1 2 "
     inside() { nsenter -t "$(pid)" -m -- "$@"; }
-    check "/usr and /etc are read-only" inside sh -c '! touch /usr/x && ! touch /etc/x && ! touch /etc/anomalyd/x && ! touch /sys/x'
+    check "/usr and /etc are read-only" inside sh -c '! touch /usr/x && ! touch /etc/x && ! touch /etc/anomalyd/x'
     check "its state directory is not" inside sh -c 'touch /var/lib/anomalyd/x && rm /var/lib/anomalyd/x'
     check "no disk in its /dev" inside sh -c '! test -e /dev/vda'
     check "the mailbox is in its /dev" inside test -c /dev/vcio
