@@ -34,12 +34,12 @@ mkdir -p "$work"
 deb=$(scripts/build-deb.sh amd64 | tail -n 1)
 : "${ANOMALYD:=$target/release/anomalyd}"
 gcc -static -O1 -Wall -o "$work/meddle" tests/vm/meddle.c
-# Day 1 has an alarm that clears, day 2 ends while one stands.
-"$ANOMALYD" simulate --seed 7 --period 10s --start 2026-01-06T00:00:00Z --duration 17h \
+# The first piece has an alarm that clears, the second ends while one stands.
+"$ANOMALYD" simulate --seed 7 --period 10s --start 2026-01-06T00:00:00Z --duration 6h \
     --faults tests/vm/faults.toml >"$work/rows.ndjson" 2>"$work/simulate.log"
-head -n 4320 "$work/rows.ndjson" >"$work/day1.ndjson"
-sed -n '4321,5160p' "$work/rows.ndjson" >"$work/day2.ndjson"
-sed -n '5161,$p' "$work/rows.ndjson" >"$work/later.ndjson"
+head -n 540 "$work/rows.ndjson" >"$work/first.ndjson"
+sed -n '541,840p' "$work/rows.ndjson" >"$work/second.ndjson"
+sed -n '841,$p' "$work/rows.ndjson" >"$work/later.ndjson"
 # Message::Ready => "15f9...",
 sed -n 's/^ *Message::\([A-Za-z]*\) => "\([0-9a-f]*\)",$/\1 \2/p' src/message.rs >"$work/kinds.txt"
 
@@ -64,7 +64,7 @@ mkdir -p "$root"
 tar -C "$root" -xf "$base" --exclude='./dev/*'
 mkdir -p "$root/vm" "$root/var/log/journal"
 cp "$deb" "$root/vm/anomalyd.deb"
-cp "$work"/{meddle,kinds.txt,day1.ndjson,day2.ndjson,later.ndjson} tests/vm/guest.sh "$root/vm/"
+cp "$work"/{meddle,kinds.txt,first.ndjson,second.ndjson,later.ndjson} tests/vm/guest.sh "$root/vm/"
 cp tests/vm/vm-test.service "$root/etc/systemd/system/"
 ln -sf /etc/systemd/system/vm-test.service "$root/etc/systemd/system/multi-user.target.wants/"
 # A character device in the mailbox's place, for the sandbox to let through.

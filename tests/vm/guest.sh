@@ -13,7 +13,7 @@ note() { echo "      $*" >&3; }
 check() {
     local name=$1 output
     shift
-    if output=$("$@" 2>&1); then ok "$name"; else bad "$name: $(tail -n 3 <<<"$output" | tr '\n' '|')"; fi
+    if output=$("$@" 2>&1); then ok "$name"; else bad "$name: $(tail -n 6 <<<"$output" | tr '\n' '|')"; fi
 }
 
 # The command says nothing at all.
@@ -55,7 +55,7 @@ expect() { # NAME SECONDS COMMAND...
 }
 
 feed() { socat -u "FILE:$1" UNIX-CONNECT:/run/anomalyd/ingest.sock; }
-# The next ten rows after day 2.
+# The next ten rows after those.
 feed_more() {
     fed=$((fed + 10))
     head -n "$fed" later.ndjson | tail -n 10 >more.ndjson
@@ -94,7 +94,8 @@ WatchdogSec=0"
     note "exec to READY: $(((to - from) / 1000)) ms in this machine ($(cat /vm/accelerator); not judged)"
     check "STATUS= is worth reading" grep -q "demo-plant" <<<"$(property StatusText)"
     note "status: $(property StatusText)"
-    check "Type=notify-reload, watchdog armed" test "$(property Type) $(property WatchdogUSec)" = "notify-reload 30s"
+    check "Type=notify-reload" test "$(property Type)" = notify-reload
+    check "the watchdog is armed" test "$(property WatchdogUSec)" = 30s
     check "the kernel has the caps" test "$(cat /sys/fs/cgroup/system.slice/anomalyd.service/memory.{high,max,swap.max} | tr '\n' ' ')" = "94371840 104857600 0 "
     check "ready is journaled with its MESSAGE_ID" message Ready
     note "memory: $(($(property MemoryCurrent) / 1024)) KiB in the cgroup, $(awk '$1 == "VmRSS:" {print $2}' /proc/"$(pid)"/status) KiB RSS"
@@ -122,7 +123,7 @@ udev_rule() { udevadm verify --no-summary /usr/lib/udev/rules.d/60-anomalyd.rule
 
 detection() {
     mark
-    check "socat delivers a day of JSON lines" feed day1.ndjson
+    check "socat delivers 1 h 30 min of JSON lines" feed first.ndjson
     expect "an alarm under the sandbox" 120 told '^alarm [0-9a-z]+ raised: score '
     expect "and its end" 120 told '^alarm [0-9a-z]+ cleared after '
     check "the raise has its MESSAGE_ID" message AlarmRaised
@@ -173,7 +174,7 @@ worker() {
 # An alarm is open from here on; each restart must keep it under its id.
 open_alarm() {
     mark
-    feed day2.ndjson
+    feed second.ndjson
     expect "a second alarm" 120 told '^alarm [0-9a-z]+ raised: score '
     open=$(alarms AlarmRaised | tail -n 1)
     [ -n "$open" ] || open=$(journal -o cat | sed -n 's/^alarm \([0-9a-z]*\) raised.*/\1/p' | tail -n 1)
