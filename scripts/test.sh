@@ -1,8 +1,11 @@
 #!/bin/bash
 # Sets up all that the tests need and runs every test.
 #
-#   scripts/test.sh            everything (what CI runs)
+#   scripts/test.sh            everything but the virtual machine
 #   scripts/test.sh --quick    only formatting, lints and the tests of this machine
+#   scripts/test.sh --vm       the Debian package in a virtual machine, at most 12 minutes
+#
+# CI (.ci/run) runs the first and the last.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
@@ -11,7 +14,8 @@ quick=no
 case "${1:-}" in
     '') ;;
     --quick) quick=yes ;;
-    *) echo "usage: scripts/test.sh [--quick]" >&2; exit 2 ;;
+    --vm) exec scripts/vm-test.sh ;;
+    *) echo "usage: scripts/test.sh [--quick|--vm]" >&2; exit 2 ;;
 esac
 
 export CARGO_TERM_COLOR=never
