@@ -13,6 +13,7 @@ mod desk;
 mod feedback;
 mod infer;
 mod keeper;
+mod learned;
 mod pace;
 mod prepare;
 mod reporter;
@@ -20,6 +21,7 @@ mod session;
 mod sources;
 mod status;
 mod tally;
+mod task;
 mod view;
 
 use std::path::{Path, PathBuf};
@@ -37,6 +39,7 @@ use crate::message::Message;
 use crate::systemd::{self, Watchdog};
 use care::Care;
 use desk::Desk;
+use learned::Learned;
 use prepare::Prepared;
 use session::Session;
 use view::View;
@@ -74,6 +77,7 @@ async fn serve(first: Prepared, config: &Path, root: &Path) -> anyhow::Result<()
         care,
         desk,
         reload: Reload::new(config, root),
+        learned: Learned::default(),
         started: Instant::now(),
     };
     let ended = service.watch(&mut session, &mut signals).await;
@@ -127,12 +131,14 @@ struct Service {
     desk: Desk,
     watchdog: Option<Watchdog>,
     reload: Reload,
+    learned: Learned,
     started: Instant,
 }
 
 impl Service {
     async fn watch(&mut self, session: &mut Session, signals: &mut Signals) -> anyhow::Result<End> {
         session.settle().await?;
+        self.learned.follow(session.settings(), session.name());
         systemd::ready(session.title());
         log::debug!(target: "daemon", MESSAGE_ID = Message::Ready.id(); "ready");
         let now = Instant::now();
@@ -140,7 +146,7 @@ impl Service {
         let (mut report_at, mut care_at, mut status_at) = (now + tally::EVERY, now, now);
         let mut feed_at = every.map(|every| now + every);
         loop {
-            if !session.is_running() && !self.reload.is_under_way() {
+            if !session.is_running() && !self.reload.is_under_way() && !self.learned.is_fitting() {
                 return Ok(End::Sources);
             }
             tokio::select! {
@@ -160,7 +166,13 @@ impl Service {
                         let _ = back.send(answer);
                     }
                 },
-                watched = session.watch(), if session.is_running() => watched?,
+                fitted = self.learned.fitted() => match fitted? {
+                    Some(learner) => session.go_on_learning(learner).await,
+                    None => self.reload.ask(),
+                },
+                watched = session.watch() => if let Some(learner) = watched? {
+                    self.learned.begin(learner);
+                },
                 () = at(feed_at) => {
                     if let Some(watchdog) = &mut self.watchdog {
                         watchdog.look();
@@ -169,6 +181,9 @@ impl Service {
                 }
                 () = tokio::time::sleep_until(care_at) => {
                     care_at = Instant::now() + care::EVERY;
+                    if self.learned.look() {
+                        self.reload.ask();
+                    }
                     let view = session.view().await;
                     if let Some(step) = self.care.look(view.as_ref()) {
                         session.degrade(step.level, self.care.degraded()).await;
@@ -204,6 +219,7 @@ impl Service {
                 let level = self.care.level();
                 session.degrade(level, self.care.degraded()).await;
                 session.settle().await?;
+                self.learned.follow(session.settings(), session.name());
                 Answer::done(format!("reloaded: {}", session.title()))
             }
             Err(error) => {

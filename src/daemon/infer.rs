@@ -5,14 +5,16 @@ use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
+use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
 use super::keeper::KeepSender;
 use super::reporter::Reporter;
+use super::task::Task;
 use super::view::View;
-use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
 use crate::ingest::{Ingested, Popped, SampleQueue};
+use crate::learn::Learner;
 use crate::output::AlarmSender;
 use crate::pipeline::{Happening, Stream};
 use crate::systemd::Progress;
@@ -28,17 +30,21 @@ pub enum Order {
     Replace(Work, oneshot::Sender<()>),
     /// Says how things stand.
     Look(oneshot::Sender<View>),
-    /// Does something with the stream, such as what a person asks for.
+    /// Does something with the stream, such as what a person asks for; nothing while it learns.
     Do(Box<dyn FnOnce(&mut Stream) + Send>),
+    /// Goes on with another task of the same sensors.
+    Go(Task, oneshot::Sender<()>),
 }
 
 /// What the thread works on; another one takes its place on a reload.
 pub struct Work {
-    pub stream: Stream,
+    pub task: Task,
     pub queue: Arc<SampleQueue>,
     pub period: Duration,
     pub alarms: AlarmSender,
     pub keep: KeepSender,
+    /// Where a learner goes that has enough.
+    pub complete: UnboundedSender<Learner>,
 }
 
 /// The running thread.
@@ -119,16 +125,25 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
     loop {
         progress.advance();
         let tick = (work.period / 2).clamp(SHORTEST_TICK, LONGEST_TICK);
-        let popped = work.queue.pop_wait(&mut samples, tick);
-        judge(&mut work.stream, &mut samples, &mut reporter);
+        // While a model is fitted, samples wait for it.
+        let popped = match work.task {
+            Task::Wait(_) => work.queue.wait_closed(tick),
+            _ => work.queue.pop_wait(&mut samples, tick),
+        };
+        judge(&mut work.task, &mut samples, &mut reporter);
         clock.step(tick * 2);
         if popped == Popped::Closed {
-            work.stream
-                .finish(&mut |happening| reporter.take(&happening));
+            if let Some(stream) = work.task.stream_mut() {
+                stream.finish(&mut |happening| reporter.take(&happening));
+            }
             reporter.tally(&work, true);
             reporter.sum_up(&work);
-            reporter.keep(&work.stream, true);
+            reporter.keep(&work.task, true);
             return;
+        }
+        if let Some(learner) = work.task.take_complete() {
+            // Nobody fits when the service is ending; the recording stays.
+            let _ = work.complete.send(learner);
         }
         while let Ok(order) = orders.try_recv() {
             match order {
@@ -141,40 +156,47 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                     let _ = view.send(reporter.view(&work));
                 }
                 Order::Do(act) => {
-                    act(&mut work.stream);
-                    reporter.has_changed();
+                    if let Some(stream) = work.task.stream_mut() {
+                        act(stream);
+                        reporter.has_changed();
+                    }
+                }
+                Order::Go(task, done) => {
+                    work.task = task;
+                    let _ = done.send(());
                 }
             }
         }
         if last_tick.elapsed() >= tick {
             last_tick = Instant::now();
             let mut listener = |happening: Happening<'_>| reporter.take(&happening);
-            work.stream
-                .tick(clock.ticks, SystemClock.now(), &mut listener);
+            work.task.tick(clock.ticks, &mut listener);
             reporter.tally(&work, false);
         }
-        reporter.keep(&work.stream, false);
+        reporter.keep(&work.task, false);
     }
 }
 
 fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
     // What the sources of before have left: one look takes all there is.
     work.queue.pop_wait(samples, Duration::ZERO);
-    judge(&mut work.stream, samples, reporter);
+    judge(&mut work.task, samples, reporter);
     reporter.tally(work, true);
     let earlier = std::mem::replace(work, next);
     reporter.go_on_with(work.alarms.clone(), work.keep.clone());
-    if let Some(event) = work.stream.continue_from(earlier.stream) {
+    if let (Some(stream), Task::Watch(earlier)) = (work.task.stream_mut(), earlier.task)
+        && let Some(event) = stream.continue_from(*earlier)
+    {
         reporter.take(&Happening::Alarm(&event));
     }
     reporter.begin(work);
     *samples = work.queue.buffer();
 }
 
-fn judge(stream: &mut Stream, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
+fn judge(task: &mut Task, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
     for Ingested { sample, end_of_row } in samples.drain(..) {
         reporter.sample_came(end_of_row);
-        stream.push(sample, end_of_row, &mut |happening| {
+        task.push(sample, end_of_row, &mut |happening| {
             reporter.take(&happening);
         });
     }

@@ -8,24 +8,35 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::sources::SourceConfig;
-use crate::config::{self, EngineChoice as Choice, Settings};
+use crate::config::{self, EngineChoice as Choice, Settings, SourceSettings};
 use crate::engine::Engine;
 use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
+use crate::learn::{self, LearnConfig};
 use crate::model::ModelFile;
 use crate::output::{LogSink, Sink, StdoutSink};
 use crate::pipeline::{EngineChoice, Pipeline, PipelineConfig, Stream, open_engine};
+
+/// Of the timer, until the period is learned.
+const UNKNOWN_PERIOD: Duration = Duration::from_secs(1);
 
 /// A session that could be started now.
 pub struct Prepared {
     pub settings: Settings,
     /// What the plant is called: the configuration's word, else the model's.
     pub name: String,
-    /// `[F]`: the model's sensors.
+    /// `[F]`: the model's sensors; while there is none, those that the configuration knows.
     pub sensors: Vec<String>,
-    pub stream: Stream,
+    pub plan: Plan,
     pub sources: Vec<SourceConfig>,
     pub period: Duration,
+}
+
+/// What to do with samples.
+pub enum Plan {
+    Watch(Box<Stream>),
+    /// There is no model yet.
+    Learn(LearnConfig),
 }
 
 impl Prepared {
@@ -39,6 +50,9 @@ impl Prepared {
         crate::logging::start(settings.log_level);
         for warning in &warnings {
             log::warn!(target: "config", "{warning}");
+        }
+        if is_to_learn(&settings) {
+            return Prepared::to_learn(settings);
         }
         let model = ModelFile::load(&settings.model)?;
         let sensors: Vec<String> = model
@@ -59,11 +73,7 @@ impl Prepared {
         }
         let period_nanos = settings.period.map_or(model.manifest.period_nanos(), nanos);
         let period = Duration::from_nanos(period_nanos.unsigned_abs());
-        let sources = settings
-            .sources
-            .iter()
-            .map(|source| SourceConfig::new(source, &settings, period))
-            .collect::<Result<_, _>>()?;
+        let sources = sources(&settings, period)?;
         let align = AlignConfig {
             period_nanos,
             hold: settings.frame.hold,
@@ -79,8 +89,21 @@ impl Prepared {
         Ok(Prepared {
             name: name.unwrap_or_else(|| model.manifest.name.clone()),
             sensors,
-            stream,
+            plan: Plan::Watch(Box::new(stream)),
             sources,
+            period,
+            settings,
+        })
+    }
+
+    fn to_learn(settings: Settings) -> anyhow::Result<Self> {
+        let config = learn_config(&settings);
+        let period = settings.period.unwrap_or(UNKNOWN_PERIOD);
+        Ok(Prepared {
+            name: config.name.clone(),
+            sensors: config.sensors.clone(),
+            plan: Plan::Learn(config),
+            sources: sources(&settings, period)?,
             period,
             settings,
         })
@@ -92,14 +115,20 @@ impl Prepared {
             1 => format!("1 {what}"),
             count => format!("{count} {what}s"),
         };
-        format!(
-            "watching {} every {}: model {}, engine {}, {}",
-            count(self.sensors.len(), "sensor"),
-            humantime::format_duration(self.period),
-            self.stream.pipeline().model_name(),
-            self.stream.pipeline().engine_name(),
-            count(self.sources.len(), "source"),
-        )
+        let sources = count(self.sources.len(), "source");
+        match &self.plan {
+            Plan::Watch(stream) => format!(
+                "watching {} every {}: model {}, engine {}, {sources}",
+                count(self.sensors.len(), "sensor"),
+                humantime::format_duration(self.period),
+                stream.pipeline().model_name(),
+                stream.pipeline().engine_name(),
+            ),
+            Plan::Learn(config) => format!(
+                "learning, for there is no model: {} of what comes from {sources} will be recorded",
+                humantime::format_duration(config.learn_for),
+            ),
+        }
     }
 
     /// `throttled`: whether the machine is slowed down now.
@@ -116,6 +145,50 @@ impl Prepared {
         }
         sinks
     }
+}
+
+/// Whether there is no model, and one learned by the service itself would be the one to take.
+fn is_to_learn(settings: &Settings) -> bool {
+    let state = &settings.state_directory;
+    let own = state.join(learn::MODELS).join(learn::store::CURRENT);
+    !settings.model.exists()
+        && settings.model == own
+        && !settings.learn_for.is_zero()
+        && state.is_dir()
+}
+
+fn learn_config(settings: &Settings) -> LearnConfig {
+    let mut sensors: Vec<String> = Vec::new();
+    for source in &settings.sources {
+        if let SourceSettings::Mqtt(mqtt) = source {
+            sensors.extend(mqtt.topics.iter().map(|topic| topic.sensor.clone()));
+        }
+    }
+    sensors.sort_unstable();
+    sensors.dedup();
+    let defaults = LearnConfig::default();
+    let holds = settings.frame.sensor_hold.iter();
+    LearnConfig {
+        learn_for: settings.learn_for,
+        sensors,
+        period: settings.period,
+        hold: settings.frame.hold,
+        sensor_hold: holds
+            .map(|(name, hold)| (name.clone(), hold.hold))
+            .collect(),
+        name: settings.name.clone().unwrap_or(defaults.name),
+        max_false_alarms_per_week: settings
+            .max_false_alarms_per_week
+            .unwrap_or(defaults.max_false_alarms_per_week),
+        ..defaults
+    }
+}
+
+fn sources(settings: &Settings, period: Duration) -> anyhow::Result<Vec<SourceConfig>> {
+    let sources = settings.sources.iter();
+    sources
+        .map(|source| Ok(SourceConfig::new(source, settings, period)?))
+        .collect()
 }
 
 fn pipeline(settings: &Settings, model: &ModelFile) -> anyhow::Result<Pipeline> {
@@ -161,7 +234,7 @@ pub fn open_again(
     Ok(engine)
 }
 
-fn choice(settings: &Settings) -> EngineChoice {
+pub fn choice(settings: &Settings) -> EngineChoice {
     match settings.engine {
         Choice::Auto => EngineChoice::Auto,
         Choice::Native => EngineChoice::Native,
@@ -169,7 +242,7 @@ fn choice(settings: &Settings) -> EngineChoice {
     }
 }
 
-fn torch(settings: &Settings) -> TorchConfig {
+pub fn torch(settings: &Settings) -> TorchConfig {
     TorchConfig {
         worker: settings.torch_worker.clone(),
         ..TorchConfig::default()

@@ -7,11 +7,12 @@ use super::infer::Work;
 use super::keeper::{self, KeepSender};
 use super::pace::Pace;
 use super::tally::FrameTally;
+use super::task::Task;
 use super::view::View;
 use crate::engine::EngineError;
 use crate::message::Message;
 use crate::output::AlarmSender;
-use crate::pipeline::{Happening, Outcome, Stream};
+use crate::pipeline::{Happening, Outcome};
 
 /// Failures of the engine are told at most this often.
 const TELL_AGAIN: Duration = Duration::from_secs(60);
@@ -113,7 +114,10 @@ impl Reporter {
     }
 
     /// Passes the state on, when it has changed, when it is time, or when the work `ends`.
-    pub fn keep(&mut self, stream: &Stream, ends: bool) {
+    pub fn keep(&mut self, task: &Task, ends: bool) {
+        let Some(stream) = task.stream() else {
+            return;
+        };
         if ends || self.changed || self.kept.elapsed() >= keeper::EVERY {
             self.keep.state(stream);
             self.changed = false;
@@ -124,15 +128,22 @@ impl Reporter {
     /// How things stand.
     pub fn view(&mut self, work: &Work) -> View {
         let pace = self.pace.look(Instant::now());
-        View::of(&work.stream, work.queue.dropped(), self.last_score, pace)
+        View::of(&work.task, work.queue.dropped(), self.last_score, pace)
     }
 
     /// Says what was not as it should be, when it is time or the work `ends`.
     pub fn tally(&mut self, work: &Work, ends: bool) {
         let now = Instant::now();
-        if ends || self.tally.is_due(now) {
-            let align = work.stream.align_counters();
-            let frames = work.stream.pipeline().counts();
+        if !ends && !self.tally.is_due(now) {
+            return;
+        }
+        if let Some(progress) = work.task.progress() {
+            log::info!(target: "learn", MESSAGE_ID = Message::Learning.id(); "{progress}");
+            self.tally.put_off(now);
+        }
+        if let Some(stream) = work.task.stream() {
+            let align = stream.align_counters();
+            let frames = stream.pipeline().counts();
             let dropped = work.queue.dropped();
             if let Some(line) = self.tally.line(now, align, frames, dropped) {
                 log::warn!(target: "infer", MESSAGE_ID = Message::SamplesLost.id(); "{line}");
@@ -141,16 +152,21 @@ impl Reporter {
     }
 
     pub fn sum_up(&self, work: &Work) {
-        let counts = work.stream.pipeline().counts();
-        let summary = self.tally.summary(Instant::now(), counts);
-        log::info!(target: "infer", "{summary}");
+        if let Some(stream) = work.task.stream() {
+            let summary = self
+                .tally
+                .summary(Instant::now(), stream.pipeline().counts());
+            log::info!(target: "infer", "{summary}");
+        }
     }
 
     /// New work begins: its counters may start from zero.
     pub fn begin(&mut self, work: &Work) {
-        let align = work.stream.align_counters();
-        let frames = work.stream.pipeline().counts();
-        self.tally.rebase(align, frames, work.queue.dropped());
+        if let Some(stream) = work.task.stream() {
+            let frames = stream.pipeline().counts();
+            self.tally
+                .rebase(stream.align_counters(), frames, work.queue.dropped());
+        }
     }
 }
 

@@ -2,19 +2,21 @@
 //! only what differs, so that nothing is lost on the way: a source that stays the same is not
 //! even interrupted.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use tokio::sync::{oneshot, watch};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio::task::{JoinError, JoinSet};
 
 use super::infer::{Infer, Order, Work};
 use super::keeper::Keeper;
-use super::prepare::{Prepared, open_again};
+use super::prepare::{Plan, Prepared, open_again};
 use super::sources::SourceConfig;
 use super::tally::SourceTally;
+use super::task::{Learning, Task};
 use super::view::View;
 use crate::alarm::Verdict;
 use crate::clock::SystemClock;
@@ -25,6 +27,7 @@ use crate::health::DegradeLevel;
 use crate::ingest::{
     IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
 };
+use crate::learn::{LearnConfig, Learner};
 use crate::message::Message;
 use crate::output::Outputs;
 use crate::pipeline::Stream;
@@ -51,6 +54,10 @@ pub struct Session {
     /// The torch engine is left out for want of something.
     native_only: bool,
     sensors: Arc<SensorIndex>,
+    /// What is being learned, and from when on samples wait for the model.
+    learns: Option<LearnConfig>,
+    complete: mpsc::UnboundedSender<Learner>,
+    learned: mpsc::UnboundedReceiver<Learner>,
     queue: Arc<SampleQueue>,
     sources: Vec<RunningSource>,
     tasks: JoinSet<(usize, Result<(), IngestError>)>,
@@ -88,15 +95,22 @@ impl Session {
         let outputs =
             Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();
-        let keeper = Keeper::start(&folder, Some(&mut prepared.stream))
+        let stream = match &mut prepared.plan {
+            Plan::Watch(stream) => Some(&mut **stream),
+            Plan::Learn(_) => None,
+        };
+        let keeper = Keeper::start(&folder, stream)
             .context("cannot start the thread that keeps the state")?;
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
+        let begun = begin(prepared.plan, &prepared.sensors, &folder)?;
+        let (complete, learned) = mpsc::unbounded_channel();
         let infer = Infer::start(Work {
-            stream: prepared.stream,
+            task: begun.task,
             queue: Arc::clone(&queue),
             period: prepared.period,
             alarms: outputs.sender(),
             keep: keeper.sender(),
+            complete: complete.clone(),
         })
         .context("cannot start the inference thread")?;
         let mut session = Session {
@@ -105,7 +119,10 @@ impl Session {
             throttled,
             settings: Arc::new(prepared.settings),
             native_only: false,
-            sensors: Arc::new(SensorIndex::new(&prepared.sensors)),
+            sensors: begun.sensors,
+            learns: begun.learns,
+            complete,
+            learned,
             queue,
             sources: Vec::new(),
             tasks: JoinSet::new(),
@@ -127,6 +144,18 @@ impl Session {
     /// What the plant is called.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// Goes on recording: what there was made no model.
+    pub async fn go_on_learning(&self, learner: Learner) {
+        let learning = Learning::new(learner, Arc::clone(&self.sensors));
+        let task = Task::Learn(Box::new(learning));
+        self.infer.order(|done| Order::Go(task, done)).await;
+    }
+
+    /// The configuration in force.
+    pub fn settings(&self) -> &Arc<Settings> {
+        &self.settings
     }
 
     /// Alarms of the last seven days.
@@ -260,16 +289,19 @@ impl Session {
         !self.tasks.is_empty()
     }
 
-    /// Returns when the session cannot go on, which is an error, or a source has ended.
+    /// Returns a learner that has enough to fit a model (samples wait for that), nothing when a
+    /// source has ended, and an error when the session cannot go on.
     ///
     /// # Errors
     /// A source failed for good, or the inference thread has ended.
-    pub async fn watch(&mut self) -> anyhow::Result<()> {
+    pub async fn watch(&mut self) -> anyhow::Result<Option<Learner>> {
         let ended = tokio::select! {
             Some(ended) = self.tasks.join_next() => ended,
+            Some(learner) = self.learned.recv() => return Ok(Some(learner)),
             () = self.infer.gone() => bail!("the inference thread ended by itself"),
         };
-        self.note_end(ended)
+        self.note_end(ended)?;
+        Ok(None)
     }
 
     /// Goes on with `next`: what was learnt and which alarms are open is taken over.
@@ -280,8 +312,12 @@ impl Session {
         crate::logging::set_level(next.settings.log_level);
         self.reloaded = true;
         let capacity = next.settings.frame.queue_samples;
-        let same_samples =
-            self.sensors.names() == next.sensors && self.queue.capacity() == capacity;
+        let same_task = match &next.plan {
+            Plan::Watch(_) => self.learns.is_none() && self.sensors.names() == next.sensors,
+            // What is recorded goes on being recorded.
+            Plan::Learn(config) => self.learns.as_ref() == Some(config),
+        };
+        let same_samples = same_task && self.queue.capacity() == capacity;
         let stays = |source: &RunningSource| {
             same_samples && source.phase != Phase::Failed && next.sources.contains(&source.config)
         };
@@ -296,7 +332,6 @@ impl Session {
         self.report();
         self.sources.retain(|source| !is_gone(source));
         if !same_samples {
-            self.sensors = Arc::new(SensorIndex::new(&next.sensors));
             self.queue = Arc::new(SampleQueue::new(capacity));
         }
         let before = self.outputs.replace(next.sinks(&self.throttled));
@@ -315,14 +350,34 @@ impl Session {
         self.name = next.name;
         self.native_only = false;
         self.settings = Arc::new(next.settings);
-        let work = Work {
-            stream: next.stream,
+        let task = match next.plan {
+            Plan::Learn(_) if same_samples => None,
+            Plan::Watch(stream) if same_samples => Some(Task::Watch(stream)),
+            plan => {
+                if self.learns.is_some() {
+                    // A recording has one writer.
+                    self.infer
+                        .order(|done| Order::Go(Task::Wait(None), done))
+                        .await;
+                }
+                let folder = &self.settings.state_directory;
+                let begun = begin(plan, &next.sensors, folder)?;
+                self.sensors = begun.sensors;
+                self.learns = begun.learns;
+                Some(begun.task)
+            }
+        };
+        let work = task.map(|task| Work {
+            task,
             queue: Arc::clone(&self.queue),
             period: next.period,
             alarms: self.outputs.sender(),
             keep: self.keeper.sender(),
-        };
-        if !self.infer.replace(work).await {
+            complete: self.complete.clone(),
+        });
+        if let Some(work) = work
+            && !self.infer.replace(work).await
+        {
             bail!("the inference thread ended by itself");
         }
         before.finish(OUTPUT_PATIENCE).await;
@@ -452,5 +507,37 @@ impl Session {
             Err(error) => return Err(anyhow::Error::new(error).context(name)),
         }
         Ok(())
+    }
+}
+
+/// A task that can begin now.
+struct Begun {
+    task: Task,
+    sensors: Arc<SensorIndex>,
+    learns: Option<LearnConfig>,
+}
+
+fn begin(plan: Plan, sensors: &[String], state: &Path) -> anyhow::Result<Begun> {
+    match plan {
+        Plan::Watch(stream) => Ok(Begun {
+            task: Task::Watch(stream),
+            sensors: Arc::new(SensorIndex::new(sensors)),
+            learns: None,
+        }),
+        Plan::Learn(config) => {
+            let learner = Learner::open(state, config.clone())?;
+            let sensors = Arc::new(SensorIndex::learning(learner.sensors()));
+            log::info!(
+                target: "learn",
+                MESSAGE_ID = Message::Learning.id();
+                "{}", learner.progress()
+            );
+            let learning = Learning::new(learner, Arc::clone(&sensors));
+            Ok(Begun {
+                task: Task::Learn(Box::new(learning)),
+                sensors,
+                learns: Some(config),
+            })
+        }
     }
 }

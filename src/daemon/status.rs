@@ -26,13 +26,17 @@ pub fn status(
         up_seconds: up.as_secs_f64(),
         state: match (&view, &degraded) {
             (None, _) => "stuck",
+            (Some(view), _) if view.learning.is_some() => "learning",
             (Some(_), Some(_)) => "degraded",
             (Some(_), None) => "watching",
         }
         .to_owned(),
         state_text: match &view {
             None => Some("inference does not answer".to_owned()),
-            Some(_) => degraded,
+            Some(view) => match &view.learning {
+                Some(progress) => Some(progress.to_string()),
+                None => degraded,
+            },
         },
         sources: session.source_views(),
         health: care.json(),
@@ -40,9 +44,9 @@ pub fn status(
         ..Status::default()
     };
     if let Some(view) = view {
-        status.model = Some(view.model);
+        status.model = view.model;
         status.heads = view.heads;
-        status.engine = Some(view.engine.to_owned());
+        status.engine = view.engine.map(str::to_owned);
         status.samples_per_second = view.pace.samples_per_second;
         status.latency_p99_ms = view.pace.latency_p99.map(|p99| p99.as_secs_f64() * 1e3);
         status.last_score = view.last_score;
@@ -69,6 +73,9 @@ pub fn line(status: &Status) -> String {
         1 => format!("{}, 1 ALARM", status.state),
         count => format!("{}, {count} ALARMS", status.state),
     }];
+    if status.state == "learning" {
+        parts.extend(status.state_text.clone());
+    }
     parts.push(format!("{:.2} samples/s", status.samples_per_second));
     if let Some(score) = status.last_score {
         parts.push(format!("last score {score:.2}"));

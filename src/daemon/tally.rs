@@ -37,6 +37,11 @@ impl FrameTally {
         now.saturating_duration_since(self.since) >= EVERY
     }
 
+    /// Nothing is to be told for now.
+    pub fn put_off(&mut self, now: Instant) {
+        self.since = now;
+    }
+
     pub fn count_alarm(&mut self, event: &AlarmEvent) {
         self.raised += u64::from(event.transition == Transition::Raised);
     }

@@ -2,16 +2,20 @@
 
 use super::feedback::muted;
 use super::pace::PaceView;
+use super::task::Task;
 use crate::control::{FloodStatus, MuteStatus, OpenAlarmStatus, SensorsStatus, SilentStatus};
 use crate::frame::Freshness;
+use crate::learn::Progress;
 use crate::pipeline::{FrameCounts, Stream};
 
 #[derive(Debug, Clone)]
 pub struct View {
+    /// While there is no model.
+    pub learning: Option<Progress>,
     /// Name and version
-    pub model: String,
+    pub model: Option<String>,
     pub heads: usize,
-    pub engine: &'static str,
+    pub engine: Option<&'static str>,
     pub counts: FrameCounts,
     /// Samples dropped because more came than could be judged.
     pub lost: u64,
@@ -25,15 +29,36 @@ pub struct View {
 }
 
 impl View {
-    pub fn of(stream: &Stream, lost: u64, last_score: Option<f64>, pace: PaceView) -> Self {
+    pub fn of(task: &Task, lost: u64, last_score: Option<f64>, pace: PaceView) -> Self {
+        match task.stream() {
+            Some(stream) => View::of_stream(stream, lost, last_score, pace),
+            None => View {
+                learning: task.progress(),
+                model: None,
+                heads: 0,
+                engine: None,
+                counts: FrameCounts::default(),
+                lost,
+                last_score: None,
+                pace,
+                open: Vec::new(),
+                flood: FloodStatus::default(),
+                sensors: SensorsStatus::default(),
+                muted: Vec::new(),
+            },
+        }
+    }
+
+    fn of_stream(stream: &Stream, lost: u64, last_score: Option<f64>, pace: PaceView) -> Self {
         let pipeline = stream.pipeline();
         let names = &pipeline.manifest().sensors;
         let fresh = stream.frame().freshness.iter();
         let flood = pipeline.machine().flood();
         View {
-            model: pipeline.model_name().to_owned(),
+            learning: None,
+            model: Some(pipeline.model_name().to_owned()),
             heads: pipeline.manifest().heads.len(),
-            engine: pipeline.engine_name(),
+            engine: Some(pipeline.engine_name()),
             counts: pipeline.counts(),
             lost,
             last_score,

@@ -150,6 +150,19 @@ impl SampleQueue {
         Popped::Samples
     }
 
+    /// Waits up to `timeout` for the end of all samples or other news, and leaves what is queued.
+    pub fn wait_closed(&self, timeout: Duration) -> Popped {
+        let (mut state, _) = self
+            .filled
+            .wait_timeout_while(self.lock(), timeout, |state| !state.closed && !state.woken)
+            .unwrap_or_else(PoisonError::into_inner);
+        state.woken = false;
+        match state.closed {
+            true => Popped::Closed,
+            false => Popped::TimedOut,
+        }
+    }
+
     /// Ends one wait, as if its time were over: there is other news for the inference thread.
     pub fn wake(&self) {
         self.lock().woken = true;
@@ -348,5 +361,15 @@ mod tests {
                 prop_assert_eq!(row.len(), rows[number as usize].min(capacity));
             }
         }
+    }
+
+    #[test]
+    fn waiting_for_the_end_leaves_what_is_queued() {
+        let queue = SampleQueue::new(4);
+        assert_eq!(queue.wait_closed(Duration::ZERO), Popped::TimedOut);
+        queue.wake();
+        assert_eq!(queue.wait_closed(Duration::from_secs(60)), Popped::TimedOut);
+        queue.close();
+        assert_eq!(queue.wait_closed(Duration::from_secs(60)), Popped::Closed);
     }
 }
