@@ -7,6 +7,7 @@ pub mod check_config;
 pub mod doctor;
 pub mod ended;
 pub mod evaluate;
+pub mod explain;
 pub mod failure;
 pub mod judge;
 pub mod model;
@@ -73,6 +74,8 @@ pub enum Command {
     Train(Box<train::TrainArgs>),
     /// Show what a recording would have raised
     Replay(replay::ReplayArgs),
+    /// Say of an alarm what was seen, what was expected and why, and what to do
+    Explain(explain::ExplainArgs),
     /// Measure detection quality on a labelled recording
     Evaluate(evaluate::EvaluateArgs),
     /// Look into a model file, check it on this machine, or make one of your own module
@@ -101,6 +104,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Doctor(args) => doctor::run(&args),
         Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),
         Command::Ended(args) => ended::run(&args),

@@ -269,3 +269,6 @@ impl Pipeline {
         self.machine.open().map(|open| open.raised_at)
     }
 }
+
+#[cfg(test)]
+mod tests;
