@@ -2,7 +2,7 @@
 //!
 //! A level leaks its oldest part first: a notice that is confirmed soon is taken back whole, and
 //! what had leaked of it by then was credit that later notices did not need
-//! (docs/decisions/0013-feedback.md). Imports its siblings only.
+//! (docs/decisions/0014-feedback.md). Imports its siblings only.
 
 use serde::{Deserialize, Serialize};
 

@@ -2,7 +2,7 @@
 //!
 //! `Real` takes an alarm's notices back out of flood control, which is there for false ones;
 //! `Normal` leaves them charged and lets the scorer learn what the alarm shows
-//! (docs/decisions/0013-feedback.md).
+//! (docs/decisions/0014-feedback.md).
 
 use serde::{Deserialize, Serialize};
 
