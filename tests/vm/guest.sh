@@ -83,8 +83,6 @@ END
 }
 
 start() {
-    drop_in premerge <<<"[Service]
-WatchdogSec=0"
     mark
     check "systemctl enable --now returns when it is ready" systemctl enable --now anomalyd
     check "it runs" is_active
