@@ -4,6 +4,8 @@
 #
 #   scripts/vm-test.sh            6 to 12 minutes; half of it with ANOMALYD set and a second time
 #   scripts/vm-test.sh --keep     leaves target/vm, with the console's output, also after a success
+#   scripts/vm-test.sh --steps "install_package start leak"
+#                                 only these steps (functions of guest.sh), for working on one of them
 #
 # amd64 only. KVM is used where a guest really boots with it, emulation (TCG) otherwise. The Debian
 # system is kept in ~/.cache/anomalyd and made anew when it is not there.
@@ -12,11 +14,16 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 keep=no
-case "${1:-}" in
-    '') ;;
-    --keep) keep=yes ;;
-    *) echo "usage: scripts/vm-test.sh [--keep]" >&2; exit 2 ;;
-esac
+steps='install_package start sandbox detection reload worker open_alarm killed hang leak disk_full
+    clock throttled power_cut after_power_cut purge'
+while [ $# -gt 0 ]; do
+    case $1 in
+        --keep) keep=yes ;;
+        --steps) steps=${2:?names of steps}; shift ;;
+        *) echo "usage: scripts/vm-test.sh [--keep] [--steps NAMES]" >&2; exit 2 ;;
+    esac
+    shift
+done
 [ "$(dpkg --print-architecture)" = amd64 ] || { echo "vm-test.sh: needs an amd64 machine" >&2; exit 1; }
 begin=$SECONDS
 # All in all, from here.
@@ -43,6 +50,8 @@ sed -n '841,$p' "$work/rows.ndjson" >"$work/later.ndjson"
 # Message::Ready => "15f9...",
 sed -n 's/^ *Message::\([A-Za-z]*\) => "\([0-9a-f]*\)",$/\1 \2/p' src/message.rs >"$work/kinds.txt"
 
+printf '%s\n' $steps >"$work/steps.txt"
+
 # ---- Debian 13, once
 packages=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,zstd,kmod,socat,procps
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/anomalyd
@@ -64,7 +73,7 @@ mkdir -p "$root"
 tar -C "$root" -xf "$base" --exclude='./dev/*'
 mkdir -p "$root/vm" "$root/var/log/journal"
 cp "$deb" "$root/vm/anomalyd.deb"
-cp "$work"/{meddle,kinds.txt,first.ndjson,second.ndjson,later.ndjson} tests/vm/guest.sh "$root/vm/"
+cp "$work"/{meddle,kinds.txt,steps.txt,first.ndjson,second.ndjson,later.ndjson} tests/vm/guest.sh "$root/vm/"
 cp tests/vm/vm-test.service "$root/etc/systemd/system/"
 ln -sf /etc/systemd/system/vm-test.service "$root/etc/systemd/system/multi-user.target.wants/"
 # A character device in the mailbox's place, for the sandbox to let through.
