@@ -390,6 +390,7 @@ fn background(state: &Path, worker: &Path) -> BackgroundConfig {
             worker: Some(worker.to_owned()),
             ..TorchConfig::default()
         },
+        memory_limit: None,
         options: ["--steps", "40", "--hidden", "8"]
             .map(str::to_owned)
             .to_vec(),
@@ -455,6 +456,31 @@ fn a_training_that_fails_is_told_once_and_tried_once_a_day() {
     // A clock that was set back by a year does not stop it for a year.
     assert!(tries(&mut second, 1_000 - 365 * DAY));
     assert!(Background::start(background(state.path(), Path::new("/nowhere"))).is_none());
+}
+
+#[test]
+fn where_memory_is_short_no_training_is_begun() {
+    let state = learned_copy();
+    let worker = made_up_worker(state.path(), "exit 1");
+    let config = |memory_limit| BackgroundConfig {
+        memory_limit,
+        ..background(state.path(), &worker)
+    };
+    let mut short = Background::start(config(Some(100 << 20))).unwrap();
+    let event = short.poll(Timestamp::EPOCH);
+    assert!(!short.is_running());
+    let Some(BackgroundEvent::Failed { text }) = event else {
+        panic!("{event:?}");
+    };
+    assert!(
+        text.contains("needs 400 MiB and the service may use 100 MiB"),
+        "{text}"
+    );
+    assert_eq!(short.poll(Timestamp::EPOCH), None);
+    // Once it is given more, it needs no day to begin.
+    let mut ample = Background::start(config(Some(400 << 20))).unwrap();
+    assert_eq!(ample.poll(Timestamp::EPOCH), None);
+    assert!(ample.is_running());
 }
 
 #[test]

@@ -17,6 +17,9 @@ pub struct ServiceArgs {
     /// Root folder that full paths are taken from
     #[arg(long, value_name = "FOLDER", default_value = "/")]
     root: PathBuf,
+    /// Where the service listens, instead of what the configuration says
+    #[arg(long, value_name = "PATH")]
+    socket: Option<PathBuf>,
 }
 
 impl ServiceArgs {
@@ -31,6 +34,9 @@ impl ServiceArgs {
     /// A configuration that cannot be read now, or not by this user, may still have been in order
     /// when the service started: then it listens at the usual place.
     fn socket(&self) -> PathBuf {
+        if let Some(socket) = &self.socket {
+            return socket.clone();
+        }
         match config::load(&self.config, &self.root) {
             Ok((settings, _)) => settings.control_socket,
             Err(_) => self

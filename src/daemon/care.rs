@@ -7,6 +7,8 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use super::view::View;
+use crate::clock::{Clock, SystemClock};
+use crate::frame::{Timestamp, format_span};
 use crate::health::{
     Change, Degrade, DegradeLevel, Ladder, LadderConfig, Level, Limits, LimitsConfig, Machine,
     Probe, Readings,
@@ -16,12 +18,16 @@ use crate::message::Message;
 /// How often to look: seldom enough to cost nothing, often enough for a board that heats up.
 pub const EVERY: Duration = Duration::from_secs(5);
 
+/// Less is a time server at work.
+const LEAST_STEP_SECONDS: f64 = 5.0;
+
 pub struct Care {
     probe: Probe,
     limits: Limits,
     ladder: Ladder,
     throttled: Arc<AtomicBool>,
     written_before: Option<u64>,
+    clocks: Clocks,
 }
 
 impl Care {
@@ -42,6 +48,7 @@ impl Care {
             ladder: Ladder::new(LadderConfig::default()),
             throttled: Arc::new(AtomicBool::new(throttled)),
             written_before: readings.written_bytes,
+            clocks: Clocks::now(),
             probe,
         }
     }
@@ -59,6 +66,7 @@ impl Care {
     /// Looks at the machine and journals what crossed a limit. Gives the step of the ladder that is
     /// to be taken, if any.
     pub fn look(&mut self, view: Option<&View>) -> Option<Degrade> {
+        self.tell_of_clock();
         let now = Instant::now();
         let readings = self.probe.sample(now).clone();
         self.throttled
@@ -97,6 +105,21 @@ impl Care {
             step.reason
         );
         Some(step)
+    }
+
+    fn tell_of_clock(&mut self) {
+        let clocks = Clocks::now();
+        let step = self.clocks.step_seconds(&clocks);
+        self.clocks = clocks;
+        if step.abs() >= LEAST_STEP_SECONDS {
+            let direction = if step > 0.0 { "forward" } else { "back" };
+            log::warn!(
+                target: "health",
+                MESSAGE_ID = Message::ClockStepped.id();
+                "the clock of this machine was set {direction} by {}; watching goes on",
+                format_span(step.abs())
+            );
+        }
     }
 
     /// The step of the ladder in force.
@@ -151,6 +174,27 @@ impl Care {
     }
 }
 
+/// The time of day, and a clock that nobody sets, at one moment.
+struct Clocks {
+    wall: Timestamp,
+    steady: Instant,
+}
+
+impl Clocks {
+    fn now() -> Self {
+        Clocks {
+            wall: SystemClock.now(),
+            steady: Instant::now(),
+        }
+    }
+
+    /// By how much the time of day moved on more than time did.
+    fn step_seconds(&self, later: &Clocks) -> f64 {
+        let passed = later.steady.duration_since(self.steady).as_secs_f64();
+        later.wall.seconds_since(self.wall) - passed
+    }
+}
+
 fn is_throttled(readings: &Readings) -> bool {
     readings
         .throttle
@@ -161,4 +205,22 @@ fn is_throttled(readings: &Readings) -> bool {
 
 fn megabytes(bytes: u64) -> u64 {
     (bytes + 500_000) / 1_000_000
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_clock_that_is_set_shows_in_either_direction() {
+        let now = Clocks::now();
+        let at = |wall: i64, seconds: u64| Clocks {
+            wall: now.wall.add_nanos(wall * 1_000_000_000),
+            steady: now.steady + Duration::from_secs(seconds),
+        };
+        assert!(now.step_seconds(&at(5, 5)).abs() < 1e-3);
+        let year = 365 * 86_400;
+        assert!((now.step_seconds(&at(year, 5)) - (year as f64 - 5.0)).abs() < 1.0);
+        assert!((now.step_seconds(&at(-year, 5)) + year as f64 + 5.0).abs() < 1.0);
+    }
 }

@@ -17,6 +17,10 @@ use crate::engine::torch::{TorchConfig, locate};
 use crate::frame::Timestamp;
 use crate::pipeline::EngineChoice;
 
+/// A training takes 350 MB (measured: a day of 51 sensors at 1 s; 275 MB of it libtorch's process),
+/// and the service goes on beside it. In less it would not be the training alone that the kernel
+/// slows down.
+pub const NEEDED_BYTES: u64 = 400 << 20;
 /// Between two tries.
 const BETWEEN_TRIES: i64 = 86_400 * 1_000_000_000;
 /// In the recording's folder: when it was tried, and what came of it.
@@ -48,6 +52,9 @@ pub struct BackgroundConfig {
     /// On which the result is verified: the one that the service uses.
     pub engine: EngineChoice,
     pub torch: TorchConfig,
+    /// What the service and its children may use together (`memory.high` or `memory.max` of its
+    /// cgroup, whichever is less); nothing where there is no limit.
+    pub memory_limit: Option<u64>,
     /// Further options of `anomalyd train`.
     pub options: Vec<String>,
 }
@@ -112,6 +119,13 @@ impl Background {
         let Some(child) = &mut self.child else {
             if self.marker.done || !self.is_due(now) {
                 return None;
+            }
+            if let Some(limit) = self
+                .config
+                .memory_limit
+                .filter(|limit| *limit < NEEDED_BYTES)
+            {
+                return self.fail(&no_room(limit, &self.folder));
             }
             self.marker.tried_at = Some(now);
             // Kept first: a machine that this brings down must not try at once again.
@@ -257,6 +271,16 @@ impl Drop for Background {
     fn drop(&mut self) {
         self.end();
     }
+}
+
+fn no_room(limit: u64, folder: &Path) -> String {
+    format!(
+        "it needs {} MiB and the service may use {} MiB; raise MemoryHigh= and MemoryMax=, or train \
+         elsewhere: anomalyd train --data {} --out model.pt",
+        NEEDED_BYTES >> 20,
+        limit >> 20,
+        folder.display()
+    )
 }
 
 /// What is left over takes disk space and does no other harm.

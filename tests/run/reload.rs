@@ -179,9 +179,15 @@ fn systemd_is_told_of_every_state() {
         .set_read_timeout(Some(super::daemon::PATIENCE))
         .unwrap();
     let next = || {
-        let mut message = [0; 4096];
-        let length = systemd.recv(&mut message).unwrap();
-        String::from_utf8(message[..length].to_vec()).unwrap()
+        loop {
+            let mut message = [0; 4096];
+            let length = systemd.recv(&mut message).unwrap();
+            let message = String::from_utf8(message[..length].to_vec()).unwrap();
+            // The status line is renewed now and then.
+            if !message.starts_with("STATUS=") {
+                return message;
+            }
+        }
     };
     let daemon = site.run_with(std::process::Stdio::null(), &[("NOTIFY_SOCKET", &path)]);
     let ready = next();
