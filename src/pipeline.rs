@@ -221,6 +221,7 @@ impl Pipeline {
         let same_model = self.digest == earlier.digest;
         if same_model {
             self.scorer = earlier.scorer;
+            self.window = earlier.window;
             if self.engine.name() == earlier.engine.name() {
                 self.engine = earlier.engine;
             }

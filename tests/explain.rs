@@ -49,8 +49,8 @@ UV 401  seen 1, expected 2
 
 what to do
   anomalyd ack a7k2 --normal
-      nothing was wrong: it stays counted; while it stands its readings are slowly
-      learnt
+      nothing was wrong: it stays counted; while it stands its readings are
+      slowly learnt
   anomalyd mute FIT401 --for 2h
       someone works on this sensor: it raises and explains nothing for a time
 "
@@ -113,7 +113,7 @@ fn an_unknown_alarm_names_the_latest() {
 #[test]
 fn a_configuration_says_where_the_state_is() {
     let folder = folder();
-    let text = "model = \"m.pt\"\nstate_directory = \"/var/lib/anomalyd\"\n[source.ndjson]\nstdin = true\n";
+    let text = "model = \"m.pt\"\nstate_directory = \"/var/lib/anomalyd\"\n[source.ndjson]\nlisten = \"/run/a.sock\"\n";
     fs::write(folder.path().join("a.toml"), text).unwrap();
     let ran = run_well(folder.path(), "explain --config a.toml --root . b3xx");
     assert!(

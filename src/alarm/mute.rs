@@ -85,7 +85,7 @@ impl Mutes {
             return false;
         }
         let step = time.nanos_since(before);
-        if step < 0 || step > LONGEST_STEP_NANOS {
+        if !(0..=LONGEST_STEP_NANOS).contains(&step) {
             for mute in &mut self.list {
                 mute.until = mute.until.add_nanos(step);
             }

@@ -145,7 +145,7 @@ impl Stream {
         }
     }
 
-    /// The time of the newest frame.
+    /// The time of the newest frame, or of the silence since that was looked at.
     pub fn time(&self) -> Option<Timestamp> {
         self.pipeline.mutes.now()
     }

@@ -260,13 +260,13 @@ fn an_alarm_that_stood_at_a_restart_stands_and_clears_whatever_the_clock_says() 
     for jump in [10, YEAR, -YEAR, -56 * YEAR] {
         let (mut stream, raised, report) = resumed(jump, "one");
         assert!(report.same_model);
-        assert_eq!(report.open, [raised.id.clone()]);
+        assert_eq!(report.open, std::slice::from_ref(&raised.id));
         let from = START + 80 + jump;
         // Where a year may have passed, it repeats its notice.
         let told = transitions(&feed(&mut stream, from, 60, FAULT));
         let due = [Transition::Updated];
         assert_eq!(told, due[..usize::from(jump == YEAR)], "{jump}");
-        assert_eq!(stream.open_ids(), [raised.id.clone()]);
+        assert_eq!(stream.open_ids(), std::slice::from_ref(&raised.id));
         // A mute never gets longer; the time may have passed when the clock is ahead.
         let muted = stream.mutes().map(|mute| mute.until).next();
         assert_eq!(muted.is_some(), jump < 60, "{jump}");
@@ -298,7 +298,7 @@ fn of_another_model_only_what_means_something_is_taken() {
     let (before, _) = in_alarm();
     let (stream, raised, report) = resumed(10, "two");
     assert!(!report.same_model);
-    assert_eq!(report.open, [raised.id.clone()]);
+    assert_eq!(report.open, std::slice::from_ref(&raised.id));
     let state = stream.save();
     assert_eq!(
         state.learnt,

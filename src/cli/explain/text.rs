@@ -190,7 +190,7 @@ mod tests {
         assert!(lines.len() > 2 && lines.iter().all(|line| line.chars().count() <= WIDTH));
         assert!(lines[1].starts_with("           word"));
         let name = "n".repeat(200);
-        assert_eq!(wrapped("", &name), [name.clone()]);
+        assert_eq!(wrapped("", &name), std::slice::from_ref(&name));
     }
 
     #[test]
