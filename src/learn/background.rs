@@ -17,7 +17,7 @@ use crate::engine::torch::{TorchConfig, locate};
 use crate::frame::Timestamp;
 use crate::pipeline::EngineChoice;
 
-/// A training takes 350 MB (measured: a day of 51 sensors at 1 s; 275 MB of it libtorch's process),
+/// A training takes 345 MiB (measured: a day of 51 sensors at 1 s; 269 MiB of it libtorch's process),
 /// and the service goes on beside it. In less it would not be the training alone that the kernel
 /// slows down.
 pub const NEEDED_BYTES: u64 = 400 << 20;
