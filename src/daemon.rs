@@ -138,7 +138,8 @@ struct Service {
 impl Service {
     async fn watch(&mut self, session: &mut Session, signals: &mut Signals) -> anyhow::Result<End> {
         session.settle().await?;
-        self.learned.follow(session.settings(), session.name());
+        self.learned
+            .follow(session.settings(), session.name(), self.care.memory_limit());
         systemd::ready(session.title());
         log::debug!(target: "daemon", MESSAGE_ID = Message::Ready.id(); "ready");
         let now = Instant::now();
@@ -219,7 +220,8 @@ impl Service {
                 let level = self.care.level();
                 session.degrade(level, self.care.degraded()).await;
                 session.settle().await?;
-                self.learned.follow(session.settings(), session.name());
+                self.learned
+                    .follow(session.settings(), session.name(), self.care.memory_limit());
                 Answer::done(format!("reloaded: {}", session.title()))
             }
             Err(error) => {

@@ -10,13 +10,14 @@ use anomalyd::message::Message;
 
 const CATALOG: &str = "rootfs-overlay/usr/lib/systemd/catalog/anomalyd.catalog";
 /// The fields that the service journals and that the catalog may show.
-const FIELDS: [&str; 6] = [
+const FIELDS: [&str; 7] = [
     "ANOMALYD_ALARM_ID",
     "ANOMALYD_SENSOR",
     "ANOMALYD_SCORE",
     "ANOMALYD_THRESHOLD",
     "ANOMALYD_MODEL",
     "ANOMALYD_THROTTLED",
+    "ANOMALYD_RESULT",
 ];
 
 struct Entry {

@@ -49,7 +49,7 @@ fn wrong_use_is_2() {
         2,
         &[
             ("frobnicate", "unrecognized subcommand"),
-            ("train", "--data <CSV>"),
+            ("train", "--data <RECORDING>"),
             (
                 "train --data normal.csv --out new.pt --heads wizard",
                 "[possible values: reconstruction",
@@ -110,7 +110,10 @@ fn wrong_use_is_2() {
 fn bad_training_data_is_65() {
     let cases = [
         ("nowhere.csv", "nowhere.csv: cannot be opened: No such file"),
-        ("folder", "folder: cannot be opened: is a directory"),
+        (
+            "folder",
+            "folder: no recording of the service is in this folder",
+        ),
         ("empty.csv", "empty.csv: the file is empty"),
         (
             "header.csv",

@@ -320,6 +320,13 @@ mod tests {
     }
 
     #[test]
+    fn a_path_in_a_condition_cannot_steer_the_terminal() {
+        let text = "[source.mqtt.topics.A]\ntopic = 'x'\nwhere = { \"\\u001b\" = nan }";
+        let message = parsed(text).mistakes[0].to_string();
+        assert!(!message.contains(char::is_control), "{message:?}");
+    }
+
+    #[test]
     fn keys_are_quoted_where_toml_wants_it() {
         assert_eq!(key_text("LIT-101_a"), "LIT-101_a");
         assert_eq!(key_text("tank 1"), "\"tank 1\"");

@@ -185,18 +185,18 @@ fn flatten(
     path: &str,
     wanted: &mut BTreeMap<String, FieldValue>,
 ) -> Result<(), String> {
-    let leaf = match value {
-        DeValue::Table(table) => {
-            for (key, value) in table {
-                let key: &str = key.get_ref();
-                let below = match path {
-                    "" => key.to_string(),
-                    _ => format!("{path}.{key}"),
-                };
-                flatten(value.get_ref(), &below, wanted)?;
-            }
-            return Ok(());
+    if let DeValue::Table(table) = value {
+        for (key, value) in table {
+            let key: &str = key.get_ref();
+            let below = match path {
+                "" => key.to_string(),
+                _ => format!("{path}.{key}"),
+            };
+            flatten(value.get_ref(), &below, wanted)?;
         }
+        return Ok(());
+    }
+    let leaf = match value {
         DeValue::String(text) => FieldValue::Text(text.to_string()),
         DeValue::Boolean(value) => FieldValue::Bool(*value),
         other => match number(other).filter(|number| number.is_finite()) {
@@ -204,7 +204,8 @@ fn flatten(
             None => {
                 let shown = show(other);
                 return Err(format!(
-                    "{path} is compared with {shown}; use a text, a number, true or false"
+                    "{} is compared with {shown}; use a text, a number, true or false",
+                    path.escape_debug()
                 ));
             }
         },

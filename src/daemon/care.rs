@@ -122,6 +122,16 @@ impl Care {
         }
     }
 
+    /// What all processes of the service may use together, in bytes.
+    pub fn memory_limit(&self) -> Option<u64> {
+        let readings = self.probe.last();
+        let limits = [
+            readings.cgroup_memory_high_bytes,
+            readings.cgroup_memory_max_bytes,
+        ];
+        limits.into_iter().flatten().min()
+    }
+
     /// The step of the ladder in force.
     pub fn level(&self) -> DegradeLevel {
         self.ladder.current().level

@@ -80,7 +80,8 @@ impl Learned {
     }
 
     /// Another session runs: trains with libtorch where its model is one that we learned.
-    pub fn follow(&mut self, settings: &Settings, name: &str) {
+    /// `memory_limit` is the service's, in bytes.
+    pub fn follow(&mut self, settings: &Settings, name: &str, memory_limit: Option<u64>) {
         let state = &settings.state_directory;
         if settings.model != state.join(MODELS).join(CURRENT) || !settings.model.exists() {
             self.background = None;
@@ -100,6 +101,7 @@ impl Learned {
             max_false_alarms_per_week: budget.unwrap_or(1.0),
             engine: choice(settings),
             torch: torch(settings),
+            memory_limit,
             options: Vec::new(),
         });
     }

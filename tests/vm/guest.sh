@@ -219,7 +219,6 @@ leak() {
     check "the kernel killed it for its memory" journal_of_systemd "Memory cgroup out of memory: Killed process $before"
     expect "told with its MESSAGE_ID" 15 message OutOfMemory
     expect "the open alarm is kept" 10 state_kept
-    note "last-end: $(tr '\n' ' ' </run/anomalyd/last-end)"
     note "$(journalctl -q --after-cursor="$cursor" -o cat _PID=1 | grep -iE 'oom|result' | head -n 3 | tr '\n' '|')"
     sleep 3
     check "and only one" restarted_once
