@@ -14,7 +14,6 @@ pub struct EndedArgs {}
 
 /// Journals how the service ended, unless it was asked to. systemd says it in the environment
 /// (systemd.exec(5), `$SERVICE_RESULT`).
-#[expect(clippy::unnecessary_wraps, reason = "as every command")]
 pub fn run(_: &EndedArgs) -> anyhow::Result<ExitCode> {
     let variable = |name: &str| std::env::var(name).unwrap_or_default();
     let result = variable("SERVICE_RESULT");

@@ -47,7 +47,9 @@ fn text(status: &Status, now: Timestamp) -> String {
     if let Some(text) = &status.state_text {
         line("", text.clone());
     }
-    line("alarms", alarms(status));
+    if status.model.is_some() {
+        line("alarms", alarms(status));
+    }
     for open in &status.alarms.open {
         let since = format_span(now.seconds_since(open.raised_at));
         line(
@@ -58,7 +60,9 @@ fn text(status: &Status, now: Timestamp) -> String {
             ),
         );
     }
-    line("sensors", sensors(status, now));
+    if status.model.is_some() {
+        line("sensors", sensors(status, now));
+    }
     for mute in &status.muted {
         let left = format_span(mute.until.seconds_since(now));
         line("muted", format!("{} for another {left}", mute.what));

@@ -123,7 +123,18 @@ fn no_model(top: &Table<'_>, model: &Path) -> Option<Mistake> {
         return None;
     }
     let shown = model.display();
-    let message = format!("{shown} is not there; make one with `anomalyd train`");
+    let learns = top
+        .duration("learn_for")
+        .is_some_and(|time| !time.is_zero())
+        && top
+            .path("state_directory")
+            .is_some_and(|state| model == state.join("models/current.pt"));
+    let message = match learns {
+        true => format!(
+            "{shown} is not there: the service learns one by itself, or make one with `anomalyd train`"
+        ),
+        false => format!("{shown} is not there; make one with `anomalyd train`"),
+    };
     let mistake = Mistake::warning(top.place("model"), "model", message);
     Some(match top.set_at("model") {
         Some(_) => mistake,

@@ -29,7 +29,7 @@ struct Notices(UnixDatagram);
 impl Notices {
     fn next(&self) -> String {
         let mut bytes = [0; 4096];
-        let length = self.0.recv(&mut bytes).expect("a message to systemd");
+        let length = self.0.recv(&mut bytes).unwrap();
         String::from_utf8(bytes[..length].to_vec()).unwrap()
     }
 
