@@ -5,9 +5,11 @@ use std::path::Path;
 use std::process::{Output, Stdio};
 use std::time::Duration;
 
+use nix::sys::signal::Signal;
+
 use super::SOCKET;
-use super::daemon::{PATIENCE, Site, feed};
-use super::plant::{anomalyd, plant};
+use super::daemon::{PATIENCE, Site, feed, until};
+use super::plant::{FAULT_ROW, anomalyd, plant};
 
 /// Runs a command that asks the service of `site`.
 fn ask(site: &Site, args: &[&str]) -> Output {
@@ -60,15 +62,15 @@ fn systemd_is_told_of_progress_and_how_it_stands() {
         ready.starts_with("READY=1\nSTATUS=watching 51 sensors"),
         "{ready}"
     );
-    for _ in 0..3 {
-        notices.until("WATCHDOG=1");
-    }
     let line = notices.until("STATUS=");
     assert!(
         line.contains("samples/s") && line.contains("engine native"),
         "{line}"
     );
 
+    for _ in 0..3 {
+        notices.until("WATCHDOG=1");
+    }
     daemon.terminate().ok();
 }
 
@@ -136,4 +138,74 @@ fn the_commands_reach_the_service() {
         finished.took
     );
     assert!(!site.path("control.sock").exists());
+}
+
+#[test]
+fn what_is_known_of_an_alarm_survives_a_kill() {
+    let site = Site::new(SOCKET);
+    std::fs::create_dir(site.path("state")).unwrap();
+    let daemon = site.run();
+    let (before, after) = plant().lines.split_at(FAULT_ROW + 60);
+    feed(&mut site.connect(), before);
+    let raised = daemon.until_alarm("anomaly", "raised", 1);
+    let id = raised["id"].as_str().unwrap().to_owned();
+    let saved = site.path("state/state.json");
+    until("the state on disk", || {
+        std::fs::read_to_string(&saved).is_ok_and(|state| state.contains(&id))
+    });
+    daemon.signal(Signal::SIGKILL);
+    daemon.finish();
+
+    let daemon = site.run();
+    daemon.until_log(&format!("alarm {id} stands"));
+    let mut client = site.connect();
+    let open = status(&site)["alarms"]["open"].clone();
+    assert_eq!(open[0]["id"], id.as_str());
+    assert!(ask(&site, &["ack", &id, "--real"]).status.success());
+    feed(&mut client, after);
+    let cleared = daemon.until_alarm("anomaly", "cleared", 1);
+    assert_eq!(cleared["id"], id.as_str());
+    assert_eq!(cleared["verdict"], "real");
+    assert_eq!(
+        status(&site)["alarms"]["week_confirmed"],
+        0,
+        "it is of another year"
+    );
+    daemon.terminate().ok();
+    let explained = String::from_utf8(ask(&site, &["explain", &id]).stdout).unwrap();
+    assert!(explained.contains("confirmed as real"), "{explained}");
+}
+
+#[test]
+fn without_a_model_it_learns_one_and_watches() {
+    let site = Site::new("");
+    std::fs::create_dir(site.path("state")).unwrap();
+    let config = "\
+state_directory = \"state\"
+control_socket = \"control.sock\"
+model = \"state/models/current.pt\"
+learn_for = \"30m\"
+[source.simulator]
+rate = 200.0
+";
+    std::fs::write(site.config(), config).unwrap();
+    let daemon = site.run();
+    daemon.until_log("learning, for there is no model");
+    let learning = status(&site);
+    assert_eq!(learning["state"], "learning");
+    // Ended half-way, it goes on where it was.
+    until("something to go on from", || {
+        let text = status(&site)["state_text"].as_str().unwrap().to_owned();
+        text.contains(" s of 30 min")
+    });
+    daemon.terminate().ok();
+    let daemon = site.run();
+    daemon.until_log("learned from");
+    daemon.until_log("reloaded: watching 51 sensors every 1s: model plant 1, engine native");
+    until("a score", || status(&site)["scored"].as_u64() > Some(0));
+    assert_eq!(status(&site)["state"], "watching");
+    daemon.terminate().ok();
+    let daemon = site.run();
+    daemon.until_log("watching 51 sensors every 1s: model plant 1");
+    daemon.terminate().ok();
 }
