@@ -141,7 +141,11 @@ impl Service {
         self.learned
             .follow(session.settings(), session.name(), self.care.memory_limit());
         systemd::ready(session.title());
-        log::debug!(target: "daemon", MESSAGE_ID = Message::Ready.id(); "ready");
+        log::info!(
+            target: "daemon",
+            MESSAGE_ID = Message::Ready.id();
+            "{}", session.title()
+        );
         let now = Instant::now();
         let every = self.watchdog.as_ref().map(Watchdog::every);
         let (mut report_at, mut care_at, mut status_at) = (now + tally::EVERY, now, now);

@@ -91,7 +91,6 @@ impl Session {
     /// A thread cannot be started.
     pub fn start(mut prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let title = prepared.title();
-        log::info!(target: "daemon", "{title}");
         let outputs =
             Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();

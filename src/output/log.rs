@@ -33,19 +33,15 @@ impl Sink for LogSink {
         let level = log::max_level()
             .to_level()
             .map_or(level, |most| most.min(level));
-        let sensors: Vec<&str> = event
-            .sensors
-            .iter()
-            .map(|one| one.sensor.as_str())
-            .collect();
+        let sensor = event.sensors.first().map_or("", |one| &one.sensor);
         log::log!(
             target: "alarm",
             level,
             MESSAGE_ID = message(event).id(),
             ANOMALYD_ALARM_ID = event.id.as_str(),
-            ANOMALYD_SENSOR = sensors.join(",").as_str(),
+            ANOMALYD_SENSOR = sensor,
             ANOMALYD_SCORE = event.score,
-            ANOMALYD_THRESHOLD = 1.0,
+            ANOMALYD_THRESHOLD = event.threshold,
             ANOMALYD_MODEL = event.model.as_str(),
             ANOMALYD_THROTTLED = u8::from(self.throttled.load(Ordering::Relaxed));
             "{}", event.text(self.top_sensors)
