@@ -180,6 +180,10 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
 fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
     // What the sources of before have left: one look takes all there is.
     work.queue.pop_wait(samples, Duration::ZERO);
+    let mut waited = match next.task.stream() {
+        Some(stream) => work.task.waited_for(stream, samples),
+        None => Vec::new(),
+    };
     judge(&mut work.task, samples, reporter);
     reporter.tally(work, true);
     let earlier = std::mem::replace(work, next);
@@ -190,6 +194,7 @@ fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &
         reporter.take(&Happening::Alarm(&event));
     }
     reporter.begin(work);
+    judge(&mut work.task, &mut waited, reporter);
     *samples = work.queue.buffer();
 }
 

@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use crate::clock::{Clock, SystemClock};
 use crate::frame::{Sample, Timestamp};
-use crate::ingest::SensorIndex;
+use crate::ingest::{Ingested, SensorIndex};
 use crate::learn::{LearnError, Learner, Progress};
 use crate::message::Message;
 use crate::pipeline::{Listener, Stream};
@@ -17,7 +17,14 @@ pub enum Task {
     Watch(Box<Stream>),
     Learn(Box<Learning>),
     /// A model is being fitted elsewhere: samples wait in their queue for it.
-    Wait(Option<Progress>),
+    Wait(Option<Waiting>),
+}
+
+/// What is known of a recording while a model is fitted to it.
+pub struct Waiting {
+    progress: Progress,
+    /// What the samples that wait are of.
+    sensors: Arc<SensorIndex>,
 }
 
 impl Task {
@@ -40,7 +47,7 @@ impl Task {
         match self {
             Task::Watch(_) => None,
             Task::Learn(learning) => Some(learning.learner.progress()),
-            Task::Wait(progress) => progress.clone(),
+            Task::Wait(waiting) => waiting.as_ref().map(|waiting| waiting.progress.clone()),
         }
     }
 
@@ -63,16 +70,51 @@ impl Task {
 
     /// The learner, once it has enough; then the task is to wait.
     pub fn take_complete(&mut self) -> Option<Learner> {
-        match self {
-            Task::Learn(learning) if learning.learner.is_complete() => {}
+        let waiting = match self {
+            Task::Learn(learning) if learning.learner.is_complete() => Waiting {
+                progress: learning.learner.progress(),
+                sensors: Arc::clone(&learning.sensors),
+            },
             _ => return None,
-        }
-        let progress = self.progress();
-        match std::mem::replace(self, Task::Wait(progress)) {
+        };
+        match std::mem::replace(self, Task::Wait(Some(waiting))) {
             Task::Learn(learning) => Some(learning.learner),
             Task::Watch(_) | Task::Wait(_) => None,
         }
     }
+
+    /// The samples that waited for `stream`, as its model numbers sensors; those that it does not
+    /// have are left out.
+    pub fn waited_for(&self, stream: &Stream, samples: &[Ingested]) -> Vec<Ingested> {
+        let Task::Wait(Some(waiting)) = self else {
+            return Vec::new();
+        };
+        let names = waiting.sensors.all();
+        let place = |name: &String| stream.pipeline().sensor(name);
+        let places: Vec<Option<usize>> = names.iter().map(place).collect();
+        renumbered(&places, samples)
+    }
+}
+
+/// `places` by the sensor's number so far.
+fn renumbered(places: &[Option<usize>], samples: &[Ingested]) -> Vec<Ingested> {
+    let mut kept: Vec<Ingested> = Vec::with_capacity(samples.len());
+    let mut begun = false;
+    for ingested in samples {
+        if let Some(&Some(sensor)) = places.get(ingested.sample.sensor) {
+            let mut ingested = *ingested;
+            ingested.sample.sensor = sensor;
+            kept.push(ingested);
+            begun = true;
+        } else if ingested.end_of_row && begun {
+            // The row ends with one that stays.
+            if let Some(last) = kept.last_mut() {
+                last.end_of_row = true;
+            }
+        }
+        begun &= !ingested.end_of_row;
+    }
+    kept
 }
 
 /// A learner and the sensors that it hears of.
@@ -120,5 +162,45 @@ impl Learning {
                 "what is learned from cannot be kept: {error}"
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn rows_stay_whole_where_a_sensor_is_left_out() {
+        let row = |sensors: [usize; 3]| {
+            sensors
+                .into_iter()
+                .enumerate()
+                .map(|(at, sensor)| Ingested {
+                    sample: Sample {
+                        sensor,
+                        time: Timestamp::EPOCH,
+                        value: sensor as f64,
+                    },
+                    end_of_row: at == 2,
+                })
+        };
+        let samples: Vec<Ingested> = row([0, 1, 2])
+            .chain(row([2, 2, 2]))
+            .chain(row([2, 1, 0]))
+            .collect();
+        let kept = renumbered(&[Some(1), Some(0), None], &samples);
+        let kept: Vec<(usize, f64, bool)> = kept
+            .iter()
+            .map(|one| (one.sample.sensor, one.sample.value, one.end_of_row))
+            .collect();
+        assert_eq!(
+            kept,
+            [
+                (1, 0.0, false),
+                (0, 1.0, true),
+                (0, 1.0, false),
+                (1, 0.0, true)
+            ]
+        );
     }
 }

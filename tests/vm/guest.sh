@@ -234,7 +234,9 @@ disk_full() {
     dd if=/dev/zero of=/var/lib/anomalyd/filler bs=4k 2>/dev/null
     count_restarts
     feed_more
-    expect "a full disk is told" 90 message StateUnwritable
+    # What changes is saved at once; without a change it is the next hour's turn.
+    check "what a person says is taken" anomalyd mute FIT101 --for 1h
+    expect "a full disk is told" 30 message StateUnwritable
     check "the service goes on" test "$(pid) $(property ActiveState)" = "$before active"
     mark
     feed_more
@@ -245,7 +247,8 @@ disk_full() {
     rm /var/lib/anomalyd/filler
     touch /tmp/stamp
     feed_more
-    expect "with room again the state is saved" 90 test /var/lib/anomalyd/state.json -nt /tmp/stamp
+    check "what a person says is taken again" anomalyd mute FIT101 --for 1h
+    expect "with room again the state is saved" 30 test /var/lib/anomalyd/state.json -nt /tmp/stamp
     systemctl stop anomalyd
     rm -rf /vm/state
     cp -a /var/lib/anomalyd /vm/state
