@@ -2,31 +2,29 @@
 //! only what differs, so that nothing is lost on the way: a source that stays the same is not
 //! even interrupted.
 
+mod ladder;
+mod running;
+
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
 
 use anyhow::{Context, anyhow, bail};
-use tokio::sync::{mpsc, oneshot, watch};
-use tokio::task::{JoinError, JoinSet};
+use tokio::sync::{mpsc, oneshot};
+use tokio::task::JoinSet;
+
+use running::{Phase, RunningSource};
 
 use super::infer::{Infer, Order, Work};
 use super::keeper::Keeper;
-use super::prepare::{Plan, Prepared, open_again};
+use super::prepare::{Plan, Prepared};
 use super::sources::SourceConfig;
-use super::tally::SourceTally;
 use super::task::{Learning, Task};
 use super::view::View;
 use crate::alarm::Verdict;
-use crate::clock::SystemClock;
 use crate::config::Settings;
-use crate::control::SourceView;
-use crate::engine::Engine;
-use crate::health::DegradeLevel;
-use crate::ingest::{
-    IngestError, SampleQueue, SensorIndex, SourceContext, SourceState, SourceStatus,
-};
+use crate::ingest::{IngestError, SampleQueue, SensorIndex, SourceState};
 use crate::learn::{LearnConfig, Learner};
 use crate::message::Message;
 use crate::output::Outputs;
@@ -42,8 +40,6 @@ const START_PATIENCE: Duration = Duration::from_millis(80);
 const ORDER_PATIENCE: Duration = Duration::from_secs(2);
 /// How long outputs that a reload ends may take for what they hold.
 const OUTPUT_PATIENCE: Duration = Duration::from_secs(1);
-
-type Ended = Result<(usize, Result<(), IngestError>), JoinError>;
 
 pub struct Session {
     title: String,
@@ -66,22 +62,6 @@ pub struct Session {
     outputs: Outputs,
     keeper: Keeper,
     reloaded: bool,
-}
-
-struct RunningSource {
-    id: usize,
-    config: SourceConfig,
-    status: Arc<SourceStatus>,
-    stop: watch::Sender<bool>,
-    tally: SourceTally,
-    phase: Phase,
-}
-
-#[derive(Clone, Copy, PartialEq)]
-enum Phase {
-    Running,
-    Ended,
-    Failed,
 }
 
 impl Session {
@@ -196,69 +176,6 @@ impl Session {
             }))
         })
         .await
-    }
-
-    /// Leaves out what a step of the ladder says, or takes it up again. `note` is what alarms say
-    /// of it.
-    pub async fn degrade(&mut self, level: DegradeLevel, note: Option<String>) {
-        self.outputs.pause(level >= DegradeLevel::OutputsPaused);
-        let native = level >= DegradeLevel::NativeOnly;
-        let engine = match self.native_only == native {
-            true => None,
-            false => self.engine_for(native).await,
-        };
-        if engine.is_some() {
-            self.native_only = native;
-        }
-        let every = if level >= DegradeLevel::HalfScored {
-            2
-        } else {
-            1
-        };
-        self.with_stream(move |stream| {
-            stream.set_degraded(note);
-            stream.set_every(every);
-            if let Some(engine) = engine {
-                stream.replace_engine(engine);
-            }
-        })
-        .await;
-    }
-
-    /// Another engine of the same model, where the ladder asks for one: none where the
-    /// configuration's choice is native anyhow, or the native engine cannot run the model.
-    async fn engine_for(&self, native: bool) -> Option<Box<dyn Engine>> {
-        let model = self.with_stream(|stream| {
-            let pipeline = stream.pipeline();
-            (pipeline.engine_name(), pipeline.model_digest().to_owned())
-        });
-        let (engine, digest) = model.await?;
-        if native && engine == "native" {
-            return None;
-        }
-        let settings = Arc::clone(&self.settings);
-        let opened = tokio::task::spawn_blocking(move || open_again(&settings, native, &digest));
-        match opened.await {
-            Ok(Ok(engine)) => Some(engine),
-            Ok(Err(error)) => {
-                log::warn!(target: "daemon", "the engine stays as it is: {error:#}");
-                None
-            }
-            Err(_) => None,
-        }
-    }
-
-    pub fn source_views(&self) -> Vec<SourceView> {
-        let view = |source: &RunningSource| SourceView {
-            name: source.status.name().to_owned(),
-            state: match source.phase {
-                Phase::Running => source.status.state().to_string(),
-                Phase::Ended => "ended".to_owned(),
-                Phase::Failed => "failed".to_owned(),
-            },
-            received: source.status.counters().received,
-        };
-        self.sources.iter().map(view).collect()
     }
 
     /// Waits until every source knows whether it can work, or is seen to need longer.
@@ -411,101 +328,6 @@ impl Session {
             }
         };
         (outputs, self.keeper)
-    }
-
-    /// Tells the counters of the sources, where they moved.
-    pub fn report(&mut self) {
-        let now = Instant::now();
-        for source in &mut self.sources {
-            let counters = source.status.counters();
-            if let Some(line) = source.tally.line(source.status.name(), now, counters) {
-                log::warn!(target: "ingest", "{line}");
-            }
-        }
-    }
-
-    fn start_sources(&mut self, sources: Vec<SourceConfig>) -> anyhow::Result<()> {
-        for config in sources {
-            let source = config.clone().open()?;
-            let status = Arc::new(SourceStatus::new(source.name()));
-            let (stop, stopped) = watch::channel(false);
-            let context = SourceContext {
-                sensors: Arc::clone(&self.sensors),
-                queue: Arc::clone(&self.queue),
-                clock: Arc::new(SystemClock),
-                status: Arc::clone(&status),
-                stop: stopped,
-            };
-            let id = self.next_id;
-            self.next_id += 1;
-            self.tasks
-                .spawn(async move { (id, source.run(context).await) });
-            self.sources.push(RunningSource {
-                id,
-                config,
-                status,
-                stop,
-                tally: SourceTally::new(Instant::now()),
-                phase: Phase::Running,
-            });
-        }
-        Ok(())
-    }
-
-    async fn stop_sources(
-        &mut self,
-        is_meant: impl Fn(&RunningSource) -> bool,
-    ) -> anyhow::Result<()> {
-        for source in self.sources.iter().filter(|source| is_meant(source)) {
-            // Nobody listens where it has ended already.
-            let _ = source.stop.send(true);
-        }
-        let all = async {
-            let runs = |s: &RunningSource| is_meant(s) && s.phase == Phase::Running;
-            while self.sources.iter().any(runs)
-                && let Some(ended) = self.tasks.join_next().await
-            {
-                self.note_end(ended)?;
-            }
-            anyhow::Ok(())
-        };
-        match tokio::time::timeout(STOP_PATIENCE, all).await {
-            Ok(result) => result,
-            Err(_) => {
-                log::error!(target: "daemon", "a source does not stop; it is left behind");
-                Ok(())
-            }
-        }
-    }
-
-    /// # Errors
-    /// The session cannot go on without the source.
-    fn note_end(&mut self, ended: Ended) -> anyhow::Result<()> {
-        let (id, result) = ended.map_err(|panic| anyhow!("a source broke: {panic}"))?;
-        let Some(source) = self.sources.iter_mut().find(|source| source.id == id) else {
-            return Ok(());
-        };
-        let name = source.status.name().to_owned();
-        let stopped = *source.stop.borrow();
-        source.phase = match result {
-            Ok(()) => Phase::Ended,
-            Err(_) => Phase::Failed,
-        };
-        match result {
-            Ok(()) if stopped => log::debug!(target: "daemon", "{name}: stopped"),
-            Ok(()) => log::info!(target: "daemon", "{name}: ended"),
-            // A reload that adds a source which then fails must not cost the others.
-            Err(error) if stopped || (self.reloaded && !self.tasks.is_empty()) => {
-                log::error!(
-                    target: "daemon",
-                    MESSAGE_ID = Message::SourceFailed.id(),
-                    ANOMALYD_SOURCE = name.as_str();
-                    "{name}: {error}; going on without it"
-                );
-            }
-            Err(error) => return Err(anyhow::Error::new(error).context(name)),
-        }
-        Ok(())
     }
 }
 
