@@ -131,6 +131,14 @@ impl Prepared {
         }
     }
 
+    /// Name and version of the model, where there is one.
+    pub fn model_name(&self) -> Option<String> {
+        match &self.plan {
+            Plan::Watch(stream) => Some(stream.pipeline().model_name().to_owned()),
+            Plan::Learn(_) => None,
+        }
+    }
+
     /// `throttled`: whether the machine is slowed down now.
     pub fn sinks(&self, throttled: &Arc<AtomicBool>) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();

@@ -45,6 +45,8 @@ pub struct Session {
     title: String,
     /// What the plant is called.
     name: String,
+    /// Name and version of the model, where there is one.
+    model: Option<String>,
     throttled: Arc<AtomicBool>,
     settings: Arc<Settings>,
     /// The torch engine is left out for want of something.
@@ -71,6 +73,7 @@ impl Session {
     /// A thread cannot be started.
     pub fn start(mut prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
         let title = prepared.title();
+        let model = prepared.model_name();
         let outputs =
             Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();
@@ -95,6 +98,7 @@ impl Session {
         let mut session = Session {
             title,
             name: prepared.name,
+            model,
             throttled,
             settings: Arc::new(prepared.settings),
             native_only: false,
@@ -262,6 +266,20 @@ impl Session {
                 Some(std::mem::replace(&mut self.keeper, keeper))
             }
         };
+        let model = next.model_name();
+        if let Some(model) = model.as_ref().filter(|_| model != self.model) {
+            log::info!(
+                target: "model",
+                MESSAGE_ID = Message::ModelChanged.id(),
+                ANOMALYD_MODEL = model.as_str();
+                "model {model} judges from now on{}",
+                match &self.model {
+                    Some(before) => format!(", until now it was {before}"),
+                    None => String::new(),
+                }
+            );
+        }
+        self.model = model;
         self.title = next.title();
         self.name = next.name;
         self.native_only = false;

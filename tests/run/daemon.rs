@@ -4,7 +4,7 @@ use std::fs;
 use std::io::{BufRead, BufReader, Read, Write};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, ExitStatus, Stdio};
+use std::process::{Child, ChildStdin, Command, ExitStatus, Stdio};
 use std::sync::{Arc, Mutex};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -57,6 +57,18 @@ impl Site {
     pub fn run_with(&self, stdin: impl Into<Stdio>, env: &[(&str, &Path)]) -> Daemon {
         let mut command = anomalyd();
         command.args(["run", "--config"]).arg(self.config());
+        Site::start(command, stdin, env)
+    }
+
+    /// A daemon to which this folder is the whole machine.
+    pub fn run_as_root_folder(&self) -> Daemon {
+        let mut command = anomalyd();
+        command.args(["run", "--config", "/anomalyd.toml", "--root"]);
+        command.arg(self.dir.path());
+        Site::start(command, Stdio::null(), &[])
+    }
+
+    fn start(mut command: Command, stdin: impl Into<Stdio>, env: &[(&str, &Path)]) -> Daemon {
         command
             .env_remove("NOTIFY_SOCKET")
             .envs(env.iter().copied());

@@ -209,3 +209,50 @@ rate = 200.0
     daemon.until_log("watching 51 sensors every 1s: model plant 1");
     daemon.terminate().ok();
 }
+
+/// A machine without the memory controller, as a Raspberry Pi's firmware starts it.
+fn made_up_machine(root: &Path, millicelsius: &str) {
+    for (path, content) in [
+        ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
+        ("sys/class/thermal/thermal_zone0/temp", millicelsius),
+        ("sys/fs/cgroup/cgroup.controllers", "cpuset cpu io pids\n"),
+        ("proc/self/cgroup", "0::/system.slice/anomalyd.service\n"),
+        ("proc/device-tree/model", "Raspberry Pi 4 Model B Rev 1.4\0"),
+        ("dev/vcio", "50000"),
+    ] {
+        let path = root.join(path);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, content).unwrap();
+    }
+}
+
+#[test]
+fn a_hot_machine_is_told_of_and_alarms_say_what_was_left_out() {
+    let site = Site::new("[source.ndjson]\nlisten = \"/ingest.sock\"\n");
+    made_up_machine(site.dir.path(), "86000\n");
+    let daemon = site.run_as_root_folder();
+    daemon.until_log("watching 51 sensors");
+    let missing = "the kernel has no memory controller, so MemoryMax= does nothing";
+    assert_eq!(daemon.log().matches(missing).count(), 1, "{}", daemon.log());
+    // Two steps down the ladder, each after ten seconds.
+    daemon.until_log("degraded: every second sample is scored (temperature 86");
+    let status = status(&site);
+    assert_eq!(status["state"], "degraded");
+    assert_eq!(status["board"], "Raspberry Pi 4 Model B Rev 1.4");
+    assert!(
+        status["health_text"]
+            .as_str()
+            .unwrap()
+            .starts_with("86 C, not throttled")
+    );
+
+    feed(&mut site.connect(), &plant().lines);
+    let raised = daemon.until_alarm("anomaly", "raised", 1);
+    let degraded = raised["degraded"].as_str().unwrap();
+    assert!(
+        degraded.contains("every second sample is scored"),
+        "{degraded}"
+    );
+    assert_eq!(daemon.log().matches(missing).count(), 1);
+    daemon.terminate().ok();
+}

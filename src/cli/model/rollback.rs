@@ -7,6 +7,7 @@ use clap::Args;
 use crate::cli::failure::Usage;
 use crate::cli::print::print;
 use crate::config;
+use crate::control::{Answer, ControlError, Request, ask};
 use crate::engine::torch::TorchConfig;
 use crate::learn::ModelStore;
 use crate::learn::store::CURRENT;
@@ -28,8 +29,8 @@ pub struct RollbackArgs {
 /// # Errors
 /// There is no previous model, it does not verify here, or the folder cannot be written.
 pub fn run(args: &RollbackArgs) -> anyhow::Result<()> {
-    let folder = match &args.models {
-        Some(folder) => folder.clone(),
+    let (folder, socket) = match &args.models {
+        Some(folder) => (folder.clone(), None),
         None => configured(&args.config)?,
     };
     if !folder.is_dir() {
@@ -48,19 +49,33 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<()> {
     };
     print(format_args!(
         "model {} is in force again{kept}\n\
-         verified   {} golden vectors on engine {}\n\
-         next: systemctl reload anomalyd\n",
+         verified   {} golden vectors on engine {}\n",
         installed.model, installed.vectors, installed.engine,
-    ))
+    ))?;
+    let told = socket.map(|socket| ask(&socket, &Request::Reload));
+    print(format_args!("{}\n", what_the_service_does(told.as_ref())))
 }
 
-/// The folder of the model that the configuration names.
-fn configured(path: &Path) -> anyhow::Result<PathBuf> {
+fn what_the_service_does(told: Option<&Result<Answer, ControlError>>) -> String {
+    match told {
+        Some(Ok(answer)) => format!("service    {}", answer.text),
+        Some(Err(ControlError::NotRunning { .. })) => {
+            "service    does not run; it takes this model when it starts".to_owned()
+        }
+        Some(Err(error)) => {
+            format!("service    was not told: {error}\nnext: systemctl reload anomalyd")
+        }
+        None => "next: systemctl reload anomalyd".to_owned(),
+    }
+}
+
+/// The folder of the model that the configuration names, and where its service listens.
+fn configured(path: &Path) -> anyhow::Result<(PathBuf, Option<PathBuf>)> {
     let (settings, _) = config::load(path, Path::new("/"))?;
     let model = &settings.model;
     let ours = model.file_name().is_some_and(|name| name == CURRENT);
     match model.parent() {
-        Some(folder) if ours => Ok(folder.to_owned()),
+        Some(folder) if ours => Ok((folder.to_owned(), Some(settings.control_socket))),
         _ => Err(Usage(format!(
             "{} is a model of your own, of which no previous one is kept; set another one in {}",
             model.display(),
