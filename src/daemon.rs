@@ -35,6 +35,7 @@ use tokio::time::Instant;
 pub use sources::SourceConfig;
 
 use crate::control::{Answer, Request, Status};
+use crate::health::Probe;
 use crate::message::Message;
 use crate::systemd::{self, Watchdog};
 use care::Care;
@@ -56,20 +57,22 @@ const NO_HURRY: Duration = Duration::from_secs(365 * 86_400);
 /// # Errors
 /// The configuration or the model is unusable, or a source failed for good.
 pub fn run(config: &Path, root: &Path) -> anyhow::Result<()> {
+    // Before there is a torch worker: what is alone in its control group can be measured by that.
+    let probe = Probe::new(root, root);
     let first = Prepared::load(config, root)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()
         .context("cannot start the asynchronous runtime")?;
-    let ended = runtime.block_on(serve(first, config, root));
+    let ended = runtime.block_on(serve(first, probe, config, root));
     // A terminal's stdin would be waited for until a key is pressed.
     runtime.shutdown_background();
     ended
 }
 
-async fn serve(first: Prepared, config: &Path, root: &Path) -> anyhow::Result<()> {
+async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let care = Care::new(root, &first.settings.state_directory);
+    let care = Care::new(probe, &first.settings.state_directory);
     let desk = Desk::open(&first.settings.control_socket).await;
     let mut session = Session::start(first, care.throttled())?;
     let mut service = Service {

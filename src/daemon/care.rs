@@ -31,8 +31,8 @@ pub struct Care {
 }
 
 impl Care {
-    pub fn new(root: &Path, state_directory: &Path) -> Self {
-        let mut probe = Probe::new(root, state_directory);
+    pub fn new(mut probe: Probe, state_directory: &Path) -> Self {
+        probe.set_state_directory(state_directory);
         let readings = probe.sample(Instant::now());
         if readings.memory_controller == Some(false) {
             log::warn!(
