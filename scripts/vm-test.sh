@@ -14,8 +14,8 @@ cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
 keep=no
-steps='install_package start sandbox detection reload worker open_alarm killed hang leak disk_full
-    clock throttled power_cut after_power_cut purge'
+steps='install_package start sandbox detection reload open_alarm killed hang leak disk_full
+    clock throttled worker power_cut after_power_cut purge'
 while [ $# -gt 0 ]; do
     case $1 in
         --keep) keep=yes ;;
@@ -51,6 +51,26 @@ sed -n '841,$p' "$work/rows.ndjson" >"$work/later.ndjson"
 sed -n 's/^ *Message::\([A-Za-z]*\) => "\([0-9a-f]*\)",$/\1 \2/p' src/message.rs >"$work/kinds.txt"
 
 printf '%s\n' $steps >"$work/steps.txt"
+
+# The torch worker and libtorch, on a disk of their own, where scripts/build-torch.sh has left them.
+torch_disk=()
+. scripts/libtorch-paths.sh
+if [ -x "$target/torch/release/anomalyd-torch" ] && [ "$libtorch_system" = no ]; then
+    torch=$work/torch
+    mkdir -p "$torch"
+    (cd "$libtorch_root" && find usr/lib -name '*.so*' -print0 | tar --null -T - -cf -) |
+        tar -C "$torch" -xf -
+    cp "$target/torch/release/anomalyd-torch" "$torch/worker"
+    libraries=/torch/usr/lib/$libtorch_triplet
+    printf '#!/bin/sh\nexec %s/%s --library-path %s/openblas-serial:%s:/torch/usr/lib /torch/worker "$@"\n' \
+        "$libraries" "$libtorch_loader" "$libraries" "$libraries" >"$torch/anomalyd-torch"
+    chmod 755 "$torch/anomalyd-torch"
+    truncate -s 900M "$work/torch.img"
+    as_root mke2fs -q -F -t ext4 -m 0 -O ^has_journal -d "$torch" "$work/torch.img"
+    as_root chown "$(id -u)" "$work/torch.img"
+    rm -rf "$torch"
+    torch_disk=(-drive "file=$work/torch.img,if=virtio,format=raw,readonly=on")
+fi
 
 # ---- Debian 13, once
 packages=systemd-sysv,udev,dbus,linux-image-cloud-amd64,initramfs-tools,zstd,kmod,socat,procps
@@ -105,6 +125,7 @@ boot() { # ACCELERATOR...: starts qemu, sets $qemu
         -kernel "$work/vmlinuz" -initrd "$work/initrd" \
         -append 'root=/dev/vda rw console=ttyS0 panic=-1 quiet loglevel=4 systemd.show_status=0 mitigations=off audit=0' \
         -drive "file=$work/disk.img,if=virtio,format=raw,cache=unsafe" \
+        "${torch_disk[@]}" \
         -serial "file:$work/console.log" -serial "file:$work/checks.log" \
         >"$work/qemu.log" 2>&1 &
     qemu=$!

@@ -22,9 +22,9 @@
 //! | module   | stage | may import | what it is |
 //! |----------|-------|------------|------------|
 //! | frame    | 1     | nothing | samples, frames, time; samples put on a grid |
-//! | ingest   | 2     | frame clock simulate | sources of samples |
+//! | ingest   | 2     | frame clock simulate message | sources of samples |
 //! | window   | 3     | frame model | standardising, stand-ins for stale sensors |
-//! | engine   | 4     | frame window model | what the model expects: native, or a torch worker |
+//! | engine   | 4     | frame window model message | what the model expects: native, or a torch worker |
 //! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
 //! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
 //! | output   | 7     | frame alarm message | where alarms go |

@@ -69,7 +69,7 @@ pub enum Message {
     SamplesLost,
     /// A source failed or lost its connection.
     SourceFailed,
-    /// A source works again.
+    /// A source works, for the first time or again.
     SourceRestored,
     /// The saved state cannot be used and was set aside.
     StateUnreadable,

@@ -22,6 +22,7 @@ use tokio::sync::watch;
 use tokio::time;
 
 use super::{IngestError, Source, SourceContext, SourceFuture, SourceState, stopped};
+use crate::message::Message;
 use file::{Fate, TailedFile};
 use rows::TailRows;
 
@@ -101,7 +102,11 @@ impl Source for TailSource {
                 };
                 let state = SourceState::Waiting { reason };
                 if ctx.status.state() != state {
-                    warn!(target: LOG_TARGET, "{state}; looking again every {} ms", POLL.as_millis());
+                    warn!(
+                        target: LOG_TARGET,
+                        MESSAGE_ID = Message::SourceFailed.id();
+                        "{state}; looking again every {} ms", POLL.as_millis()
+                    );
                     ctx.status.set_state(state);
                 }
                 pause(&mut stop).await;
@@ -125,7 +130,11 @@ async fn follow(
         go_to_end(&mut file, rows).await?;
     }
     ctx.status.set_state(SourceState::Connected);
-    info!(target: LOG_TARGET, "reading {}", file.path().display());
+    info!(
+        target: LOG_TARGET,
+        MESSAGE_ID = Message::SourceRestored.id();
+        "reading {}", file.path().display()
+    );
     let mut replaced = false;
     loop {
         let bytes = tokio::select! {

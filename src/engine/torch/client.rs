@@ -15,6 +15,7 @@ use super::connection::{Connection, Fault};
 use super::locate::locate;
 use super::protocol::{Message, Shape};
 use crate::engine::{Engine, EngineError, Expectation, WindowOutputs};
+use crate::message::Message as Journaled;
 
 /// Values in one request of [`Engine::run_windows`] at most (1 MiB): a batch is as good as ten.
 const BATCH_VALUES: usize = 1 << 18;
@@ -220,7 +221,11 @@ impl TorchEngine {
         let until = if patient { deadline } else { now.min(deadline) };
         match self.greet(&mut connection, until) {
             Ok(()) => {
-                log::info!(target: "torch", "the worker is ready again (restart {})", self.restarts);
+                log::info!(
+                    target: "torch",
+                    MESSAGE_ID = Journaled::WorkerRestarted.id();
+                    "the worker is ready again (restart {})", self.restarts
+                );
                 Ok((connection, Instant::now()))
             }
             Err(Fault::Timeout) if Instant::now() < deadline => {
@@ -239,7 +244,11 @@ impl TorchEngine {
     /// Ends a worker that cannot be trusted any more.
     fn fail(&mut self, mut connection: Connection, fault: &Fault) -> EngineError {
         let reason = connection.end(fault);
-        log::error!(target: "torch", "the torch worker {reason}; restarting it in {:?}", self.backoff);
+        log::error!(
+            target: "torch",
+            MESSAGE_ID = Journaled::WorkerRestarted.id();
+            "the torch worker {reason}; restarting it in {:?}", self.backoff
+        );
         self.wait(reason.clone());
         EngineError::Worker(reason)
     }

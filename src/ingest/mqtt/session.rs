@@ -17,6 +17,7 @@ use super::LOG_TARGET;
 use super::backoff::Backoff;
 use super::connect;
 use super::routes::Routes;
+use crate::message::Message;
 
 /// Some brokers take no more in one subscription request (AWS IoT Core).
 const FILTERS_A_REQUEST: usize = 8;
@@ -55,6 +56,7 @@ pub(super) async fn run(options: MqttOptions, mut routes: Routes, ctx: SourceCon
         } else {
             warn!(
                 target: LOG_TARGET,
+                MESSAGE_ID = Message::SourceFailed.id();
                 "{reason}; trying again in {seconds:.1} s, and then every minute until it works"
             );
             said.clone_from(&reason);
@@ -215,6 +217,7 @@ impl<'a> Session<'a> {
         }
         info!(
             target: LOG_TARGET,
+            MESSAGE_ID = Message::SourceRestored.id();
             "connected to {}, {} topics",
             self.broker,
             self.filters.len() - self.refused.len()
