@@ -27,6 +27,7 @@ pub use fit::Fitted;
 pub use recorder::RecorderConfig;
 pub use recording::Recording;
 pub use store::{ModelStore, StoreError};
+pub use words::few;
 
 use std::collections::BTreeMap;
 use std::fmt;

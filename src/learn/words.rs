@@ -56,4 +56,12 @@ mod tests {
             ("1 s".into(), "0.05 s".into())
         );
     }
+
+    #[test]
+    fn long_lists_are_cut() {
+        let names: Vec<String> = (1..=8).map(|i| format!("s{i}")).collect();
+        assert_eq!(few(&names[..6]), "s1, s2, s3, s4, s5, s6");
+        assert_eq!(few(&names), "s1, s2, s3, s4, s5, s6 and 2 more");
+        assert_eq!(few(&[]), "");
+    }
 }
