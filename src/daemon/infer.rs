@@ -204,6 +204,10 @@ fn judge(task: &mut Task, samples: &mut Vec<Ingested>, reporter: &mut Reporter) 
         task.push(sample, end_of_row, &mut |happening| {
             reporter.take(&happening);
         });
+        // At once and not after the rest of a long queue: what was told must outlive a kill.
+        if reporter.is_changed() {
+            reporter.keep(task, false);
+        }
     }
 }
 
@@ -230,5 +234,66 @@ impl StepClock {
         let passed = now.duration_since(self.last).min(most);
         self.ticks = self.ticks.plus(passed);
         self.last = now;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::engine::native::NativeEngine;
+    use crate::frame::Sample;
+    use crate::frame::align::AlignConfig;
+    use crate::model::golden::Golden;
+    use crate::model::manifest::example;
+    use crate::model::{GraphLstm, ModelFile, Network};
+    use crate::pipeline::{Pipeline, PipelineConfig};
+
+    /// Of the example's two sensors; a fault lasts from row 60 on.
+    fn rows(count: usize) -> Vec<Ingested> {
+        let row = |second: usize| {
+            let fit401 = if second < 60 { 1.71 } else { 3.0 };
+            [(0, fit401, false), (1, 1.0, true)].map(|(sensor, value, end_of_row)| Ingested {
+                sample: Sample {
+                    sensor,
+                    time: Timestamp::from_seconds(1_795_600_000 + second as i64),
+                    value,
+                },
+                end_of_row,
+            })
+        };
+        (0..count).flat_map(row).collect()
+    }
+
+    fn task() -> Task {
+        let network = GraphLstm::init(2, 4, 10, 1, 1);
+        let engine = Box::new(NativeEngine::new(&network).unwrap());
+        let model = ModelFile {
+            path: "plant.pt".into(),
+            network: Network::GraphLstm(network),
+            manifest: example(),
+            golden: Golden::default(),
+            digest: "one".to_owned(),
+        };
+        let align = AlignConfig {
+            period_nanos: 1_000_000_000,
+            hold: 3,
+            stale_after_nanos: 60_000_000_000,
+        };
+        let pipeline = Pipeline::new(&model, engine, &PipelineConfig::default());
+        Task::Watch(Box::new(Stream::new(pipeline, align, true)))
+    }
+
+    #[test]
+    fn an_alarm_is_kept_before_the_rest_of_the_queue_is_judged() {
+        let (keep, mut kept) = KeepSender::observed();
+        let mut reporter = Reporter::new(AlarmSender::default(), keep);
+        judge(&mut task(), &mut rows(200), &mut reporter);
+        let saved = kept.find_map(|saved| saved.alarms.open.is_some().then_some(saved.last_frame));
+        let time = saved.flatten().unwrap();
+        let after = time.seconds_since(Timestamp::from_seconds(1_795_600_060));
+        assert!(
+            (0.0..20.0).contains(&after),
+            "saved {after} s after the fault began"
+        );
     }
 }

@@ -117,6 +117,18 @@ impl KeepSender {
         }
     }
 
+    /// A sender, and the states it passes on; both ends stay in one thread.
+    #[cfg(test)]
+    pub fn observed() -> (Self, impl Iterator<Item = StreamState>) {
+        let (sender, kept) = channel();
+        let states = std::iter::from_fn(move || kept.try_recv().ok());
+        let states = states.filter_map(|keep| match keep {
+            Keep::State(state) => Some(*state),
+            _ => None,
+        });
+        (KeepSender(Some(sender)), states)
+    }
+
     fn send(&self, keep: Keep) {
         if let Some(sender) = &self.0 {
             // The thread ends only after its last sender, unless it panicked.

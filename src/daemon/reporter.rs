@@ -113,6 +113,11 @@ impl Reporter {
         self.changed = true;
     }
 
+    /// Whether something is to be saved.
+    pub fn is_changed(&self) -> bool {
+        self.changed
+    }
+
     /// Passes the state on, when it has changed, when it is time, or when the work `ends`.
     pub fn keep(&mut self, task: &Task, ends: bool) {
         let Some(stream) = task.stream() else {

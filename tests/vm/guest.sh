@@ -216,9 +216,10 @@ open_alarm() {
     [ -n "$open" ] || open=$(journal -o cat | sed -n 's/^alarm \([0-9a-z]*\) raised.*/\1/p' | tail -n 1)
     note "alarm $open stands"
     echo "$open" >/var/lib/vm-open-alarm
-    # State is saved by the service in its own time.
-    sleep 3
+    # Written by a thread of its own, as soon as the disk lets it.
+    expect "and is saved" 60 alarm_is_saved
 }
+alarm_is_saved() { [ -n "$open" ] && grep -q "\"open\":{\"id\":\"$open\"" /var/lib/anomalyd/state.json; }
 state_kept() { [ -n "$open" ] && journal -o cat "MESSAGE_ID=$(identity Resumed)" | grep -q "$open"; }
 
 killed() {
