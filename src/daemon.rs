@@ -72,7 +72,11 @@ pub fn run(config: &Path, root: &Path) -> anyhow::Result<()> {
 
 async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> anyhow::Result<()> {
     let mut signals = Signals::new()?;
-    let care = Care::new(probe, &first.settings.state_directory);
+    let care = Care::new(
+        probe,
+        &first.settings.state_directory,
+        &first.settings.health,
+    );
     let desk = Desk::open(&first.settings.control_socket).await;
     let mut session = Session::start(first, care.throttled())?;
     let mut service = Service {
@@ -220,8 +224,9 @@ impl Service {
         let answer = match loaded {
             Ok(next) => {
                 self.desk.listen(&next.settings.control_socket).await;
+                let settings = &next.settings;
                 self.care
-                    .set_state_directory(&next.settings.state_directory);
+                    .follow(&settings.state_directory, &settings.health);
                 session.replace(next).await?;
                 // The new engine is what the configuration asks for.
                 let level = self.care.level();

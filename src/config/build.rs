@@ -2,6 +2,7 @@
 //!
 //! Imports its sibling modules only.
 
+mod health;
 mod mqtt;
 mod table;
 
@@ -114,6 +115,7 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
             log: output.table_or("log", &empty).is("enabled"),
             stdout: output.table_or("stdout", &empty).is("enabled"),
         },
+        health: health::health(&top.table_or("health", &empty), mistakes),
     }
 }
 

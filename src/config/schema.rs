@@ -101,6 +101,7 @@ pub const TOP: &[Key] = &[
     table("alarm", ALARM, "When an alarm ends and what it says."),
     table("source", SOURCE, "Where samples come from; at least one."),
     table("output", OUTPUT, "Where alarms go."),
+    table("health", HEALTH, "When the service warns of itself, and when it does without something."),
 ];
 
 #[rustfmt::skip]
@@ -236,6 +237,31 @@ const STDOUT: &[Key] = &[
     key("enabled", Shape::Bool, Default("true"),
         "Write alarms there, one JSON object a line; under systemd it is the journal, which has them \
          from the log already."),
+];
+
+#[rustfmt::skip]
+const HEALTH: &[Key] = &[
+    key("memory_warning_bytes", Shape::Integer(1_000_000, i64::MAX), Optional("90 MB; 90 % of `MemoryHigh=` where that is over 100 MB"),
+        "Resident memory of the service, the torch worker included, that is warned of."),
+    key("memory_critical_bytes", Shape::Integer(1_000_000, i64::MAX), Optional("100 MB; `MemoryHigh=` where that is more"),
+        "As above, as an error."),
+    key("cpu_warning_percent", Shape::Number(0.1, 100_000.0), Default("20.0"),
+        "Processor time of the service that is warned of; 100 is one core."),
+    key("cpu_critical_percent", Shape::Number(0.1, 100_000.0), Default("25.0"),
+        "As above, as an error."),
+    key("latency_warning", Shape::Duration(Duration::from_micros(1), DAY), Default("\"8ms\""),
+        "From a complete sample to its score, the 99th percentile, that is warned of."),
+    key("latency_critical", Shape::Duration(Duration::from_micros(1), DAY), Default("\"10ms\""),
+        "As above, as an error."),
+    key("raise_after", Shape::Duration(Duration::ZERO, DAY), Default("\"30s\""),
+        "How long memory, processor, latency or disk must be over a limit before it is told."),
+    key("clear_after", Shape::Duration(Duration::ZERO, DAY), Default("\"2m\""),
+        "How long they must be below 90 % of it before that is over."),
+    key("degrade", Shape::Bool, Default("true"),
+        "Under heat, memory or processor pressure do without the torch engine, then every second \
+         score, then outputs; `false` only warns."),
+    key("degrade_from_celsius", Shape::Number(30.0, 120.0), Default("80.0"),
+        "The temperature of the first of these steps; the others follow 3 and 5 degrees above."),
 ];
 
 impl Shape {

@@ -39,6 +39,24 @@ pub struct Settings {
     /// The sources that are switched on; at least one.
     pub sources: Vec<SourceSettings>,
     pub output: OutputSettings,
+    pub health: HealthSettings,
+}
+
+/// Limits of the service's own health.
+#[derive(Debug, Clone, PartialEq)]
+pub struct HealthSettings {
+    /// Else from what the service may have.
+    pub memory_warning_bytes: Option<u64>,
+    pub memory_critical_bytes: Option<u64>,
+    pub cpu_warning_percent: f64,
+    pub cpu_critical_percent: f64,
+    pub latency_warning: Duration,
+    pub latency_critical: Duration,
+    pub raise_after: Duration,
+    pub clear_after: Duration,
+    /// Whether things are left out under pressure.
+    pub degrade: bool,
+    pub degrade_from_celsius: f64,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::view::View;
 use crate::clock::{Clock, SystemClock};
+use crate::config::HealthSettings;
 use crate::frame::{Timestamp, format_span};
 use crate::health::{
     Change, Degrade, DegradeLevel, Ladder, LadderConfig, Level, Limits, LimitsConfig, Machine,
@@ -25,13 +26,15 @@ pub struct Care {
     probe: Probe,
     limits: Limits,
     ladder: Ladder,
+    /// Whether the ladder is used.
+    degrade: bool,
     throttled: Arc<AtomicBool>,
     written_before: Option<u64>,
     clocks: Clocks,
 }
 
 impl Care {
-    pub fn new(mut probe: Probe, state_directory: &Path) -> Self {
+    pub fn new(mut probe: Probe, state_directory: &Path, settings: &HealthSettings) -> Self {
         probe.set_state_directory(state_directory);
         let readings = probe.sample(Instant::now());
         if readings.memory_controller == Some(false) {
@@ -44,8 +47,9 @@ impl Care {
         }
         let throttled = is_throttled(readings);
         Care {
-            limits: Limits::new(&LimitsConfig::default()),
-            ladder: Ladder::new(LadderConfig::default()),
+            limits: Limits::new(&limits(settings, readings.cgroup_memory_high_bytes)),
+            ladder: Ladder::new(ladder(settings)),
+            degrade: settings.degrade,
             throttled: Arc::new(AtomicBool::new(throttled)),
             written_before: readings.written_bytes,
             clocks: Clocks::now(),
@@ -58,9 +62,17 @@ impl Care {
         Arc::clone(&self.throttled)
     }
 
-    /// Another state directory is in force.
-    pub fn set_state_directory(&mut self, folder: &Path) {
-        self.probe.set_state_directory(folder);
+    /// Another configuration is in force.
+    pub fn follow(&mut self, state_directory: &Path, settings: &HealthSettings) {
+        self.probe.set_state_directory(state_directory);
+        let high = self.probe.last().cgroup_memory_high_bytes;
+        self.limits.reconfigure(&limits(settings, high));
+        self.degrade = settings.degrade;
+        match self.degrade {
+            true => self.ladder.reconfigure(ladder(settings)),
+            // Nothing is left out any more.
+            false => self.ladder = Ladder::new(ladder(settings)),
+        }
     }
 
     /// Looks at the machine and journals what crossed a limit. Gives the step of the ladder that is
@@ -85,6 +97,9 @@ impl Care {
                 ANOMALYD_THROTTLED = u8::from(is_throttled(&readings));
                 "{}", event.text
             );
+        }
+        if !self.degrade {
+            return None;
         }
         let before = self.ladder.current().level;
         let step = self.ladder.step(now, &readings)?;
@@ -184,6 +199,47 @@ impl Care {
     }
 }
 
+/// A limit of the service's memory above this one says how much it is meant to have.
+const AMPLE_BYTES: u64 = 100_000_000;
+
+/// `high`: the `MemoryHigh=` in force.
+fn limits(settings: &HealthSettings, high: Option<u64>) -> LimitsConfig {
+    let usual = LimitsConfig::default();
+    let ample = high.filter(|high| *high > AMPLE_BYTES);
+    let warning = ample.map_or(usual.memory_warning_bytes, |high| high / 10 * 9);
+    let critical = ample.unwrap_or(usual.memory_critical_bytes);
+    // One that is set moves the other, which is not, out of its way.
+    let (warning, critical) = match (
+        settings.memory_warning_bytes,
+        settings.memory_critical_bytes,
+    ) {
+        (Some(warning), Some(critical)) => (warning, critical),
+        (Some(warning), None) => (warning, critical.max(warning)),
+        (None, Some(critical)) => (warning.min(critical), critical),
+        (None, None) => (warning, critical),
+    };
+    LimitsConfig {
+        memory_warning_bytes: warning,
+        memory_critical_bytes: critical,
+        cpu_warning_percent: settings.cpu_warning_percent,
+        cpu_critical_percent: settings.cpu_critical_percent,
+        latency_warning: settings.latency_warning,
+        latency_critical: settings.latency_critical,
+        raise_after: settings.raise_after,
+        clear_after: settings.clear_after,
+    }
+}
+
+fn ladder(settings: &HealthSettings) -> LadderConfig {
+    let usual = LadderConfig::default();
+    LadderConfig {
+        temperature_celsius: usual
+            .temperature_celsius
+            .moved_to(settings.degrade_from_celsius),
+        ..usual
+    }
+}
+
 /// The time of day, and a clock that nobody sets, at one moment.
 struct Clocks {
     wall: Timestamp,
@@ -220,6 +276,63 @@ fn megabytes(bytes: u64) -> u64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::health::Steps;
+
+    fn settings() -> HealthSettings {
+        HealthSettings {
+            memory_warning_bytes: None,
+            memory_critical_bytes: None,
+            cpu_warning_percent: 20.0,
+            cpu_critical_percent: 25.0,
+            latency_warning: Duration::from_millis(8),
+            latency_critical: Duration::from_millis(10),
+            raise_after: Duration::from_secs(30),
+            clear_after: Duration::from_secs(120),
+            degrade: true,
+            degrade_from_celsius: 80.0,
+        }
+    }
+
+    #[test]
+    fn the_defaults_of_the_configuration_are_those_of_the_limits_and_the_ladder() {
+        assert_eq!(limits(&settings(), None), LimitsConfig::default());
+        assert_eq!(
+            limits(&settings(), Some(94_371_840)),
+            LimitsConfig::default()
+        );
+        assert_eq!(ladder(&settings()), LadderConfig::default());
+    }
+
+    #[test]
+    fn who_may_have_more_memory_is_warned_of_later_unless_told() {
+        let memory =
+            |limits: LimitsConfig| (limits.memory_warning_bytes, limits.memory_critical_bytes);
+        let high = Some(450_000_000);
+        assert_eq!(
+            memory(limits(&settings(), high)),
+            (405_000_000, 450_000_000)
+        );
+        let told = HealthSettings {
+            memory_warning_bytes: Some(50_000_000),
+            ..settings()
+        };
+        assert_eq!(memory(limits(&told, high)), (50_000_000, 450_000_000));
+        let told = HealthSettings {
+            memory_warning_bytes: Some(200_000_000),
+            ..settings()
+        };
+        assert_eq!(memory(limits(&told, None)), (200_000_000, 200_000_000));
+    }
+
+    #[test]
+    fn all_steps_move_with_the_first_temperature() {
+        let steps = ladder(&HealthSettings {
+            degrade_from_celsius: 70.0,
+            ..settings()
+        });
+        let Steps { enter, leave } = steps.temperature_celsius;
+        assert_eq!((enter, leave), ([70.0, 73.0, 75.0], [66.0, 69.0, 71.0]));
+    }
 
     #[test]
     fn a_clock_that_is_set_shows_in_either_direction() {

@@ -74,6 +74,18 @@ pub struct Steps {
     pub leave: [f64; 3],
 }
 
+impl Steps {
+    /// The same steps, as far apart, with the first level called for at `first`.
+    pub fn moved_to(self, first: f64) -> Self {
+        let by = first - self.enter[0];
+        let moved = |bounds: [f64; 3]| bounds.map(|bound| bound + by);
+        Steps {
+            enter: moved(self.enter),
+            leave: moved(self.leave),
+        }
+    }
+}
+
 #[derive(Debug, Clone, PartialEq)]
 pub struct LadderConfig {
     pub down_after: Duration,
@@ -137,6 +149,11 @@ impl Ladder {
             down: None,
             up: None,
         }
+    }
+
+    /// Takes other bounds; the level stays until they call for another.
+    pub fn reconfigure(&mut self, config: LadderConfig) {
+        self.config = config;
     }
 
     /// The level in force.
