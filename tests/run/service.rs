@@ -18,7 +18,7 @@ fn ask(site: &Site, args: &[&str]) -> Output {
     command.output().unwrap()
 }
 
-fn status(site: &Site) -> serde_json::Value {
+pub fn status(site: &Site) -> serde_json::Value {
     let output = ask(site, &["status", "--json"]);
     let error = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{error}");
@@ -211,7 +211,7 @@ rate = 200.0
 }
 
 /// A machine without the memory controller, as a Raspberry Pi's firmware starts it.
-fn made_up_machine(root: &Path, millicelsius: &str) {
+pub fn made_up_machine(root: &Path, millicelsius: &str) {
     for (path, content) in [
         ("sys/class/thermal/thermal_zone0/type", "cpu-thermal\n"),
         ("sys/class/thermal/thermal_zone0/temp", millicelsius),

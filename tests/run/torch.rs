@@ -8,8 +8,9 @@ use anomalyd::engine::torch::locate;
 use nix::sys::signal::{Signal, kill};
 use nix::unistd::Pid;
 
-use super::daemon::{Daemon, Site, until};
+use super::daemon::{Daemon, Site, feed, until};
 use super::plant::{FAULT_ROW, plant};
+use super::service::{made_up_machine, status};
 
 /// The worker, or nothing (and why) on a machine that does not have it.
 fn worker() -> Option<PathBuf> {
@@ -96,6 +97,44 @@ fn a_worker_that_dies_or_hangs_costs_scores_and_makes_no_alarm() {
         "{}",
         finished.log
     );
+}
+
+#[test]
+fn heat_drops_the_torch_engine_for_the_native_one_and_it_comes_back() {
+    if worker().is_none() {
+        return;
+    }
+    let site = Site::new("engine = \"torch\"\n[source.ndjson]\nlisten = \"/ingest.sock\"\n");
+    made_up_machine(site.dir.path(), "60000\n");
+    let daemon = site.run_as_root_folder();
+    daemon.until_log("engine torch, 1 source");
+    let worker = child_of(&daemon);
+    let mut socket = site.connect();
+    let mut lines = plant().lines[..FAULT_ROW].chunks(10).cycle();
+    let mut scores_more = || {
+        let before = status(&site)["scored"].as_u64();
+        feed(&mut socket, lines.next().unwrap());
+        until("more scores", || status(&site)["scored"].as_u64() > before);
+    };
+    for _ in 0..3 {
+        scores_more();
+    }
+    let temperature = site.dir.path().join("sys/class/thermal/thermal_zone0/temp");
+    fs::write(&temperature, "81000\n").unwrap();
+    daemon.until_log("degraded: the torch engine is dropped for the native one");
+    until("the native engine", || status(&site)["engine"] == "native");
+    assert!(
+        children(daemon.id()).is_empty(),
+        "worker {worker} is still there"
+    );
+    scores_more();
+    fs::write(&temperature, "60000\n").unwrap();
+    // It must have been cool for a minute.
+    std::thread::sleep(Duration::from_secs(30));
+    daemon.until_log("recovering: nothing is left out");
+    until("the torch engine", || status(&site)["engine"] == "torch");
+    scores_more();
+    daemon.terminate().ok();
 }
 
 #[test]
