@@ -4,6 +4,7 @@
 #
 #   scripts/cross.sh build     target/aarch64-unknown-linux-gnu/release/anomalyd
 #   scripts/cross.sh test      unit tests, emulated
+#   scripts/cross.sh instructions   the program whose instructions are counted (scripts/instructions.sh)
 #
 # No rustup target is needed: on Debian 12 the compiler and standard library for arm64 are
 # packages (rustc-web, libstd-rust-web-dev:arm64); on 13, rustc and libstd-rust-dev:arm64.
@@ -38,8 +39,11 @@ case "${1:-}" in
     test)
         cargo test --locked --target "$target" --lib
         ;;
+    instructions)
+        cargo build --release --locked --target "$target" --bench instructions --message-format=json-render-diagnostics
+        ;;
     *)
-        echo "usage: scripts/cross.sh build|test" >&2
+        echo "usage: scripts/cross.sh build|test|instructions" >&2
         exit 2
         ;;
 esac

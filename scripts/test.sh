@@ -47,6 +47,9 @@ if [ "$quick" = no ]; then
     scripts/cross.sh test 2>&1 | tee target/cross.log
     crossed=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/cross.log)
 
+    step "instruction counts: x86-64 by valgrind, aarch64 emulated"
+    scripts/instructions.sh check
+
     step "demo"
     scripts/demo.sh
 fi

@@ -25,7 +25,7 @@
 
 mod backoff;
 mod connect;
-mod routes;
+pub mod routes;
 mod session;
 mod topic;
 

@@ -21,7 +21,7 @@ use crate::frame::Timestamp;
 const LISTED_KEYS: usize = 12;
 
 /// The configured sensors that the model has, by topic.
-pub(super) struct Routes {
+pub struct Routes {
     intake: Intake,
     reader: Reader,
     routes: Vec<Route>,
@@ -59,7 +59,7 @@ struct Reader {
 }
 
 impl Routes {
-    pub(super) fn new(config: &MqttConfig, ctx: &SourceContext) -> Self {
+    pub fn new(config: &MqttConfig, ctx: &SourceContext) -> Self {
         let mut routes = Routes {
             intake: Intake::new(ctx, LOG_TARGET),
             reader: Reader {
@@ -126,13 +126,7 @@ impl Routes {
     }
 
     /// Queues what a message says, as one row. `now` is the time of arrival.
-    pub(super) fn read_message(
-        &mut self,
-        topic: &str,
-        payload: &[u8],
-        retained: bool,
-        now: Timestamp,
-    ) {
+    pub fn read_message(&mut self, topic: &str, payload: &[u8], retained: bool, now: Timestamp) {
         if retained {
             self.intake.status().count_retained();
         }
