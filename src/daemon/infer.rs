@@ -19,9 +19,11 @@ use crate::output::AlarmSender;
 use crate::pipeline::{Happening, Stream};
 use crate::systemd::Progress;
 
-/// Time passes in steps of at most this, so that silence is noticed.
+/// Where nothing is known to be due, time passes in steps of at most this, so that silence is noticed.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
 const SHORTEST_TICK: Duration = Duration::from_millis(20);
+/// The longest wait, so that the watchdog sees progress.
+const LONGEST_WAIT: Duration = Duration::from_secs(5);
 
 /// What the thread can be asked to do between two samples.
 pub enum Order {
@@ -125,13 +127,17 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
     loop {
         progress.advance();
         let tick = (work.period / 2).clamp(SHORTEST_TICK, LONGEST_TICK);
+        let Wait {
+            samples: wanted,
+            timeout,
+        } = Wait::of(&mut work.task, tick);
         // While a model is fitted, samples wait for it.
         let popped = match work.task {
-            Task::Wait(_) => work.queue.wait_closed(tick),
-            _ => work.queue.pop_wait(&mut samples, tick),
+            Task::Wait(_) => work.queue.wait_closed(timeout),
+            _ => work.queue.pop_many(&mut samples, wanted, timeout),
         };
         judge(&mut work.task, &mut samples, &mut reporter);
-        clock.step(tick * 2);
+        clock.step(timeout.max(tick * 2));
         if popped == Popped::Closed {
             if let Some(stream) = work.task.stream_mut() {
                 stream.finish(&mut |happening| reporter.take(&happening));
@@ -167,13 +173,45 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                 }
             }
         }
+        // Each time: it is from here on that time without a newer sample counts.
+        work.task.tick(clock.ticks, &mut |happening| {
+            reporter.take(&happening);
+        });
         if last_tick.elapsed() >= tick {
             last_tick = Instant::now();
-            let mut listener = |happening: Happening<'_>| reporter.take(&happening);
-            work.task.tick(clock.ticks, &mut listener);
             reporter.tally(&work, false);
         }
         reporter.keep(&work.task, false);
+    }
+}
+
+/// What to wait for: every wake-up costs, so there is none in which no frame can be due.
+struct Wait {
+    /// This many samples, or
+    samples: usize,
+    /// this long.
+    timeout: Duration,
+}
+
+impl Wait {
+    fn of(task: &mut Task, tick: Duration) -> Self {
+        let Some(stream) = task.stream_mut() else {
+            return Wait {
+                samples: 1,
+                timeout: tick,
+            };
+        };
+        let due = stream.due();
+        let timeout = due.nanos.map_or(tick, |nanos| {
+            // The last tick before a frame is closed without all of its samples is waited on its own:
+            // if the machine hung until now, it leaves the sources time to hand over what came.
+            let nanos = Duration::from_nanos(nanos.unsigned_abs());
+            nanos.saturating_sub(tick).clamp(tick, LONGEST_WAIT)
+        });
+        Wait {
+            samples: due.samples,
+            timeout,
+        }
     }
 }
 

@@ -19,6 +19,7 @@
 //!   constant offset that ends with the first gap that allows it.
 
 mod config;
+mod due;
 mod grid;
 mod held;
 mod place;
@@ -27,6 +28,7 @@ mod slot;
 mod step;
 
 pub use self::config::{AlignConfig, AlignCounters};
+pub use self::due::Due;
 use self::grid::Grid;
 use self::held::Held;
 use self::silence::Silence;

@@ -49,6 +49,31 @@ struct State {
     samples: VecDeque<Ingested>,
     closed: bool,
     woken: bool,
+    /// How many samples the inference thread waits for; [`NOBODY`] while it does not wait for any.
+    wanted: usize,
+}
+
+/// More than any queue holds.
+const NOBODY: usize = usize::MAX;
+
+impl State {
+    /// Puts a row in. True when whoever waits for samples has as many as it wants now, and had not
+    /// before: a wake-up costs more than a sample, so there is none that changes nothing.
+    fn append(&mut self, row: &[Sample]) -> bool {
+        let before = self.samples.len();
+        let Some((last, others)) = row.split_last() else {
+            return false;
+        };
+        self.samples.extend(others.iter().map(|&sample| Ingested {
+            sample,
+            end_of_row: false,
+        }));
+        self.samples.push_back(Ingested {
+            sample: *last,
+            end_of_row: true,
+        });
+        before < self.wanted && self.samples.len() >= self.wanted
+    }
 }
 
 impl SampleQueue {
@@ -62,6 +87,7 @@ impl SampleQueue {
                 samples: VecDeque::with_capacity(capacity),
                 closed: false,
                 woken: false,
+                wanted: NOBODY,
             }),
             filled: Condvar::new(),
             emptied: Notify::new(),
@@ -94,10 +120,12 @@ impl SampleQueue {
             }
         }
         self.count_dropped(dropped);
-        append(&mut state, row);
+        let enough = state.append(row);
         drop(state);
-        // Not before: whoever wakes would wait for the lock next.
-        self.filled.notify_one();
+        if enough {
+            // Not before: whoever wakes would wait for the lock next.
+            self.filled.notify_one();
+        }
     }
 
     /// As [`SampleQueue::push_row`], but waits for room instead of dropping what is there.
@@ -116,10 +144,17 @@ impl SampleQueue {
                     return;
                 }
                 if self.capacity - state.samples.len() >= row.len() {
-                    append(&mut state, row);
+                    let enough = state.append(row);
                     drop(state);
-                    self.filled.notify_one();
+                    if enough {
+                        self.filled.notify_one();
+                    }
                     return;
+                }
+                if state.wanted != NOBODY {
+                    // A large row, and no room for it: what is there has to do.
+                    state.wanted = 1;
+                    self.filled.notify_one();
                 }
             }
             emptied.await;
@@ -129,14 +164,23 @@ impl SampleQueue {
     /// Replaces the contents of `buf` by all that is queued; waits up to `timeout` for the first
     /// sample. What comes after the last `end_of_row` is always nothing: rows come whole.
     pub fn pop_wait(&self, buf: &mut Vec<Ingested>, timeout: Duration) -> Popped {
+        self.pop_many(buf, 1, timeout)
+    }
+
+    /// As [`SampleQueue::pop_wait`], but waits for `wanted` samples, or half of what the queue can
+    /// hold; after `timeout` it takes those that are there.
+    pub fn pop_many(&self, buf: &mut Vec<Ingested>, wanted: usize, timeout: Duration) -> Popped {
         buf.clear();
+        let mut state = self.lock();
+        state.wanted = wanted.min(self.capacity / 2).max(1);
         let (mut state, _) = self
             .filled
-            .wait_timeout_while(self.lock(), timeout, |state| {
-                state.samples.is_empty() && !state.closed && !state.woken
+            .wait_timeout_while(state, timeout, |state| {
+                state.samples.len() < state.wanted && !state.closed && !state.woken
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.woken = false;
+        state.wanted = NOBODY;
         if state.samples.is_empty() {
             return if state.closed {
                 Popped::Closed
@@ -214,20 +258,6 @@ impl SampleQueue {
     }
 }
 
-fn append(state: &mut State, row: &[Sample]) {
-    let Some((last, before)) = row.split_last() else {
-        return;
-    };
-    state.samples.extend(before.iter().map(|&sample| Ingested {
-        sample,
-        end_of_row: false,
-    }));
-    state.samples.push_back(Ingested {
-        sample: *last,
-        end_of_row: true,
-    });
-}
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -299,6 +329,55 @@ mod tests {
         queue.wake();
         let long = Duration::from_secs(30);
         assert_eq!(queue.pop_wait(&mut buf, long), Popped::TimedOut);
+    }
+
+    #[test]
+    fn a_sample_that_is_not_the_last_one_wanted_wakes_nobody() {
+        let queue = SampleQueue::new(100);
+        let push = |samples| queue.lock().append(&row(samples, 1.0));
+        queue.lock().wanted = 5;
+        assert_eq!(
+            [2, 2, 1, 1, 7].map(push),
+            [false, false, true, false, false]
+        );
+        queue.lock().wanted = NOBODY;
+        assert!(!push(40));
+    }
+
+    #[test]
+    fn samples_that_are_fewer_than_wanted_come_at_the_end_of_the_wait() {
+        let queue = SampleQueue::new(100);
+        let mut buf = queue.buffer();
+        queue.push_row(&row(3, 1.0));
+        let short = Duration::from_millis(1);
+        assert_eq!(queue.pop_many(&mut buf, 50, short), Popped::Samples);
+        assert_eq!(buf.len(), 3);
+        // Other news too.
+        queue.push_row(&row(3, 1.0));
+        queue.wake();
+        let long = Duration::from_secs(60);
+        assert_eq!(queue.pop_many(&mut buf, 50, long), Popped::Samples);
+    }
+
+    #[tokio::test]
+    async fn wanting_more_than_there_is_room_for_does_not_hold_up_a_large_row() {
+        let queue = Arc::new(SampleQueue::new(10));
+        let popper = Arc::clone(&queue);
+        let popping = tokio::task::spawn_blocking(move || {
+            let mut buf = popper.buffer();
+            let mut got = 0;
+            while popper.pop_many(&mut buf, 1000, Duration::from_secs(60)) == Popped::Samples {
+                got += buf.len();
+            }
+            got
+        });
+        for _ in 0..100 {
+            queue.push_row_waiting(&row(4, 1.0)).await;
+            queue.push_row_waiting(&row(9, 1.0)).await;
+        }
+        queue.close();
+        assert_eq!(popping.await.unwrap(), 1300);
+        assert_eq!(queue.dropped(), 0);
     }
 
     #[test]

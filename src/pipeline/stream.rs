@@ -13,7 +13,7 @@ pub use self::saved::{Learnt, Resumed, SCHEMA, SavedMute, StreamState};
 use super::{Outcome, Pipeline};
 use crate::alarm::silent::{SilentSensor, SilentWatch};
 use crate::alarm::{AlarmEvent, AlarmKind};
-use crate::frame::align::{AlignConfig, AlignCounters, Aligner, Silent};
+use crate::frame::align::{AlignConfig, AlignCounters, Aligner, Due, Silent};
 use crate::frame::{Frame, Sample, Timestamp};
 
 /// Something a listener may want to know.
@@ -93,6 +93,11 @@ impl Stream {
             // Nobody can be said to report again yet.
             None => {}
         }
+    }
+
+    /// What must come before the next frame can.
+    pub fn due(&mut self) -> Due {
+        self.aligner.due()
     }
 
     /// A recording's break: what follows does not join on to what was before.
