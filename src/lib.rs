@@ -37,7 +37,8 @@
 //! | health   | -     | message | readings of the machine, limits, the ladder of degrading |
 //! | systemd  | -     | nothing | readiness, status and watchdog towards systemd |
 //! | state    | -     | frame alarm pipeline message | what survives a restart |
-//! | control  | -     | frame alarm health | the control socket: requests, answers, both ends |
+//! | histogram | -    | nothing | counts of durations |
+//! | control  | -     | frame histogram alarm health | the control socket: requests, answers, both ends |
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
@@ -64,6 +65,7 @@ pub mod daemon;
 pub mod engine;
 pub mod frame;
 pub mod health;
+pub mod histogram;
 pub mod ingest;
 pub mod learn;
 pub mod logging;
