@@ -54,8 +54,10 @@ cp -r rootfs-overlay/. "$stage"
 mkdir -p "$stage"/usr/bin "$stage"/usr/share/{anomalyd,man/man1,doc/anomalyd} "$stage/DEBIAN"
 install -m 755 "$ANOMALYD" "$stage/usr/bin/anomalyd"
 "${tools}strip" --remove-section=.comment --remove-section=.note "$stage/usr/bin/anomalyd"
+install -m 755 scripts/anomalyd-bench "$stage/usr/bin/anomalyd-bench"
 cp models/demo.pt models/demo-faults.toml "$stage/usr/share/anomalyd/"
 gzip -9n <packaging/deb/anomalyd.1 >"$stage/usr/share/man/man1/anomalyd.1.gz"
+ln -s anomalyd.1.gz "$stage/usr/share/man/man1/anomalyd-bench.1.gz"
 
 documentation=$stage/usr/share/doc/anomalyd
 cp docs/*.md "$documentation/"

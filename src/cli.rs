@@ -3,6 +3,7 @@
 //! May import everything.
 
 pub mod ack;
+pub mod bench;
 pub mod check_config;
 pub mod doctor;
 pub mod ended;
@@ -81,6 +82,9 @@ pub enum Command {
     /// Look into a model file, check it on this machine, or make one of your own module
     #[command(subcommand)]
     Model(model::ModelCommand),
+    /// Measure speed and thrift of the service on this machine, and compare results
+    #[command(subcommand)]
+    Bench(bench::BenchCommand),
     /// Journal how the service ended (for its unit)
     #[command(hide = true)]
     Ended(ended::EndedArgs),
@@ -107,6 +111,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),
+        Command::Bench(command) => bench::run(command),
         Command::Ended(args) => ended::run(&args),
         Command::Simulate(args) => simulate::run(args).map(|()| ExitCode::SUCCESS),
     }

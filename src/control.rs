@@ -1,7 +1,7 @@
 //! The control socket of the running service: one JSON request a line, one JSON answer a line.
 //!
 //! Who may write to the socket is decided by its owner and mode (root and the group `anomalyd`), not
-//! here. Imports `frame`, `alarm` and `health`.
+//! here. Imports `frame`, `histogram`, `alarm` and `health`.
 
 mod client;
 mod protocol;
@@ -9,8 +9,8 @@ mod server;
 
 pub use client::{ControlError, ask};
 pub use protocol::{
-    AlarmsStatus, Answer, FloodStatus, MuteStatus, OpenAlarmStatus, Request, SensorsStatus,
-    SilentStatus, SourceView, Status, VerdictWord,
+    AlarmsStatus, Answer, FloodStatus, Latencies, MuteStatus, OpenAlarmStatus, Request,
+    SensorsStatus, SilentStatus, SourceView, Status, VerdictWord,
 };
 pub use server::{Asked, serve};
 

@@ -40,6 +40,7 @@ use crate::message::Message;
 use crate::systemd::{self, Watchdog};
 use care::Care;
 use desk::Desk;
+use infer::Order;
 use learned::Learned;
 use prepare::Prepared;
 use session::Session;
@@ -260,6 +261,10 @@ impl Service {
                 let view = session.view().await;
                 Answer::status(self.status(session, view).await)
             }
+            Request::Latencies => match session.order(Order::Latencies).await {
+                Some(latencies) => Answer::latencies(latencies),
+                None => Answer::refused("inference does not answer"),
+            },
             Request::Ack { alarm, verdict } => feedback::ack(session, alarm, verdict).await,
             Request::Mute { what, seconds } => feedback::mute(session, what, seconds).await,
             Request::Unmute { what } => feedback::unmute(session, what).await,

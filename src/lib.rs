@@ -37,11 +37,13 @@
 //! | health   | -     | message | readings of the machine, limits, the ladder of degrading |
 //! | systemd  | -     | nothing | readiness, status and watchdog towards systemd |
 //! | state    | -     | frame alarm pipeline message | what survives a restart |
-//! | control  | -     | frame alarm health | the control socket: requests, answers, both ends |
+//! | histogram | -    | nothing | counts of durations |
+//! | control  | -     | frame histogram alarm health | the control socket: requests, answers, both ends |
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
-//! | daemon   | -     | all but cli | wires everything to a service |
+//! | bench    | -     | frame histogram simulate model engine pipeline health control clock | benchmarks of the real program: results, verdict, report |
+//! | daemon   | -     | all but bench cli | wires everything to a service |
 //! | cli      | -     | all | the commands |
 //! | bin      | -     | engine | the torch worker `anomalyd-torch` |
 //!
@@ -52,10 +54,11 @@
 //! | tokio   | ingest output control daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
 //! | tch     | bin | the daemon never links libtorch |
-//! | clap    | cli pipeline bin | command lines |
+//! | clap    | cli bench pipeline bin | command lines |
 //! | unsafe  | engine/kernel health/mailbox learn/idle bin | vector instructions, and system calls that nix lacks |
 
 pub mod alarm;
+pub mod bench;
 pub mod cli;
 pub mod clock;
 pub mod config;
@@ -64,6 +67,7 @@ pub mod daemon;
 pub mod engine;
 pub mod frame;
 pub mod health;
+pub mod histogram;
 pub mod ingest;
 pub mod learn;
 pub mod logging;

@@ -79,6 +79,8 @@ pub enum Message {
     ClockStepped,
     /// State of the run before was taken over.
     Resumed,
+    /// A benchmark found the service slower or larger than before.
+    Regressed,
     /// The service ended by a signal, a failure or the watchdog; systemd starts it again.
     Crashed,
 }
@@ -121,6 +123,7 @@ impl Message {
             Message::StateUnwritable => "175aeaf7562329336725664f6356a18f",
             Message::ClockStepped => "94914155114e314e9c5d934fcfe1f687",
             Message::Resumed => "cc61376589a35ac0aa36530e044ad287",
+            Message::Regressed => "00a5854d83374a8c9373ac0a3a9f6245",
             Message::Crashed => "96f9c2610da1e658451267075f62ca98",
         }
     }
@@ -161,6 +164,7 @@ impl Message {
         Message::StateUnwritable,
         Message::ClockStepped,
         Message::Resumed,
+        Message::Regressed,
         Message::Crashed,
     ];
 }

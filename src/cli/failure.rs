@@ -4,8 +4,10 @@
 use std::io;
 use std::process::ExitCode;
 
+use super::bench::Incomparable;
 use super::print::tell;
 use super::recording::Unfit;
+use crate::bench::OutcomeError;
 use crate::config::ConfigError;
 use crate::ingest::csv::{AbsentSensors, CsvError};
 use crate::model::ModelError;
@@ -80,7 +82,9 @@ fn exit_status(error: &anyhow::Error) -> u8 {
                 || cause.is::<CsvError>()
                 || cause.is::<AbsentSensors>()
                 || cause.is::<TruthError>()
-                || cause.is::<Unfit>();
+                || cause.is::<Unfit>()
+                || cause.is::<OutcomeError>()
+                || cause.is::<Incomparable>();
             of_data.then_some(DATA)
         }
     };

@@ -3,12 +3,15 @@
 use serde::{Deserialize, Serialize};
 
 use crate::frame::Timestamp;
+use crate::histogram::Histogram;
 
 /// One request. On the wire: `{"do":"ack","alarm":"a7k2","as":"real"}`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "do", rename_all = "lowercase", deny_unknown_fields)]
 pub enum Request {
     Status,
+    /// How soon frames were scored since the service started.
+    Latencies,
     /// A person says what an alarm was.
     Ack {
         alarm: String,
@@ -42,6 +45,8 @@ pub struct Answer {
     pub text: String,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub status: Option<Box<Status>>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub latencies: Option<Box<Latencies>>,
 }
 
 impl Answer {
@@ -50,6 +55,7 @@ impl Answer {
             ok: true,
             text: text.into(),
             status: None,
+            latencies: None,
         }
     }
 
@@ -58,16 +64,33 @@ impl Answer {
             ok: false,
             text: text.into(),
             status: None,
+            latencies: None,
         }
     }
 
     pub fn status(status: Status) -> Self {
         Answer {
-            ok: true,
-            text: String::new(),
             status: Some(Box::new(status)),
+            ..Answer::done("")
         }
     }
+
+    pub fn latencies(latencies: Latencies) -> Self {
+        Answer {
+            latencies: Some(Box::new(latencies)),
+            ..Answer::done("")
+        }
+    }
+}
+
+/// How soon frames were scored since the service started, in counts: two answers can be subtracted.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Latencies {
+    /// From the moment that inference took the last sample of a frame to its score.
+    pub taken_to_score: Histogram,
+    /// From the time that the samples carry to their score, by the clock of this machine: all that
+    /// lies between, waiting included.
+    pub age: Histogram,
 }
 
 /// Everything `anomalyd status` shows. What is not known is absent.

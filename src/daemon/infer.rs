@@ -12,6 +12,7 @@ use super::keeper::KeepSender;
 use super::reporter::Reporter;
 use super::task::Task;
 use super::view::View;
+use crate::control::Latencies;
 use crate::frame::Timestamp;
 use crate::ingest::{Ingested, Popped, SampleQueue};
 use crate::learn::Learner;
@@ -32,6 +33,8 @@ pub enum Order {
     Replace(Work, oneshot::Sender<()>),
     /// Says how things stand.
     Look(oneshot::Sender<View>),
+    /// Says how soon frames were scored.
+    Latencies(oneshot::Sender<Latencies>),
     /// Does something with the stream, such as what a person asks for; nothing while it learns.
     Do(Box<dyn FnOnce(&mut Stream) + Send>),
     /// Goes on with another task of the same sensors.
@@ -160,6 +163,9 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
                 }
                 Order::Look(view) => {
                     let _ = view.send(reporter.view(&work));
+                }
+                Order::Latencies(back) => {
+                    let _ = back.send(reporter.latencies());
                 }
                 Order::Do(act) => {
                     if let Some(stream) = work.task.stream_mut() {

@@ -1,16 +1,18 @@
-//! How fast samples come and how soon they are judged, over the last one to two minutes.
-//!
-//! Buckets of fixed memory: a quarter of an octave each, so a figure is at most 19 % too high.
+//! How fast samples come and how soon they are judged: over the last one to two minutes, and since
+//! the service started.
 
 use std::time::{Duration, Instant};
 
+use crate::clock::{Clock, SystemClock};
+use crate::control::Latencies;
+use crate::frame::Timestamp;
+use crate::histogram::Histogram;
+
 /// How long counts are gathered before they are put aside.
 const SPAN: Duration = Duration::from_secs(60);
-/// Buckets an octave; 64 octaves hold any `u64`.
-const FINENESS: usize = 4;
 
 /// What was seen.
-#[derive(Debug, Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct PaceView {
     pub samples_per_second: f64,
     /// 99 of 100 frames were scored within this after their last sample was taken; none where
@@ -25,30 +27,23 @@ pub struct Pace {
     since: Instant,
     /// When the sample that may complete a frame was taken.
     came: Option<Instant>,
+    all: Latencies,
 }
 
-#[derive(Debug, Clone)]
+#[derive(Debug, Default)]
 struct Counts {
     samples: u64,
-    frames: u64,
-    latencies: [u32; 64 * FINENESS],
-}
-
-impl Counts {
-    const NONE: Counts = Counts {
-        samples: 0,
-        frames: 0,
-        latencies: [0; 64 * FINENESS],
-    };
+    latencies: Histogram,
 }
 
 impl Pace {
     pub fn new(now: Instant) -> Self {
         Pace {
-            now: Counts::NONE,
+            now: Counts::default(),
             before: None,
             since: now,
             came: None,
+            all: Latencies::default(),
         }
     }
 
@@ -60,61 +55,55 @@ impl Pace {
         }
     }
 
-    /// A frame got its score. One that a timer closed has waited on purpose and does not count.
-    pub fn frame_scored(&mut self) {
-        if let Some(came) = self.came.take() {
-            self.note(came.elapsed());
+    /// The frame of `time` got its score. One that a timer closed has waited on purpose and does
+    /// not count.
+    pub fn frame_scored(&mut self, time: Timestamp) {
+        let Some(came) = self.came.take() else {
+            return;
+        };
+        self.note(came.elapsed());
+        let age = SystemClock.now().nanos_since(time);
+        // A plant whose clock is ahead of ours says nothing of us.
+        if let Ok(age) = u64::try_from(age) {
+            self.all.age.note(Duration::from_nanos(age));
         }
     }
 
     fn note(&mut self, latency: Duration) {
-        self.now.frames += 1;
-        self.now.latencies[bucket(latency)] += 1;
+        self.now.latencies.note(latency);
+        self.all.taken_to_score.note(latency);
+    }
+
+    /// All since the service started.
+    pub fn latencies(&self) -> &Latencies {
+        &self.all
     }
 
     pub fn look(&mut self, now: Instant) -> PaceView {
         let span = now.saturating_duration_since(self.since);
-        let (earlier, before) = self
-            .before
-            .as_ref()
-            .unwrap_or(&(Duration::ZERO, Counts::NONE));
-        let samples = self.now.samples + before.samples;
-        let seconds = (span + *earlier).as_secs_f64();
-        let frames = self.now.frames + before.frames;
-        let mut rest = frames.div_ceil(100);
-        let latency_p99 = (0..64 * FINENESS).rev().find_map(|place| {
-            let count = self.now.latencies[place] + before.latencies[place];
-            let reached = rest <= u64::from(count);
-            rest = rest.saturating_sub(u64::from(count));
-            (reached && frames > 0).then(|| upper(place))
-        });
+        let mut samples = self.now.samples;
+        let mut seconds = span.as_secs_f64();
+        let mut latencies = self.now.latencies.clone();
+        if let Some((earlier, before)) = &self.before {
+            samples += before.samples;
+            seconds += earlier.as_secs_f64();
+            latencies.add(&before.latencies);
+        }
         let view = PaceView {
             samples_per_second: if seconds > 0.0 {
                 samples as f64 / seconds
             } else {
                 0.0
             },
-            latency_p99,
+            latency_p99: latencies.quantile(0.99),
         };
         if span >= SPAN {
-            let counts = std::mem::replace(&mut self.now, Counts::NONE);
+            let counts = std::mem::take(&mut self.now);
             self.before = Some((span, counts));
             self.since = now;
         }
         view
     }
-}
-
-fn bucket(latency: Duration) -> usize {
-    let nanos = u64::try_from(latency.as_nanos()).unwrap_or(u64::MAX).max(1);
-    let octave = nanos.ilog2() as usize;
-    let within = (nanos as f64 / (1_u64 << octave) as f64).log2();
-    octave * FINENESS + ((within * FINENESS as f64) as usize).min(FINENESS - 1)
-}
-
-/// The most that a latency in the bucket can be.
-fn upper(place: usize) -> Duration {
-    Duration::from_secs_f64(((place + 1) as f64 / FINENESS as f64).exp2() / 1e9)
 }
 
 #[cfg(test)]
@@ -156,15 +145,17 @@ mod tests {
     }
 
     #[test]
-    fn every_latency_has_its_bucket() {
-        for nanos in [0, 1, 2, 3, 1_000, u64::MAX] {
-            let latency = Duration::from_nanos(nanos);
-            let most = upper(bucket(latency));
-            assert!(most >= latency.mul_f64(0.999), "{nanos}");
-            assert!(
-                most <= latency.max(Duration::from_nanos(2)).mul_f64(1.2),
-                "{nanos}"
-            );
-        }
+    fn the_age_of_a_score_counts_from_its_frames_time() {
+        let mut pace = Pace::new(Instant::now());
+        pace.frame_scored(Timestamp::EPOCH);
+        assert_eq!(pace.latencies().age.count(), 0, "closed by a timer");
+        let now = SystemClock.now();
+        pace.sample_came(true);
+        pace.frame_scored(now.add_nanos(-3_000_000_000));
+        pace.sample_came(true);
+        pace.frame_scored(now.add_nanos(3_600_000_000_000));
+        let all = pace.latencies();
+        assert_eq!((all.age.count(), all.taken_to_score.count()), (1, 2));
+        assert!(all.age.longest().unwrap() >= Duration::from_secs(3));
     }
 }

@@ -9,6 +9,7 @@ use super::pace::Pace;
 use super::tally::FrameTally;
 use super::task::Task;
 use super::view::View;
+use crate::control::Latencies;
 use crate::engine::EngineError;
 use crate::message::Message;
 use crate::output::AlarmSender;
@@ -63,8 +64,8 @@ impl Reporter {
                 self.changed = true;
             }
             Happening::Frame(_, Outcome::Unscored(reason)) => self.unscored(reason),
-            Happening::Frame(_, Outcome::Scored(score, _)) => {
-                self.pace.frame_scored();
+            Happening::Frame(frame, Outcome::Scored(score, _)) => {
+                self.pace.frame_scored(frame.time);
                 self.last_score = Some(score.relative);
                 if self.unscored > 0 {
                     self.scored_again();
@@ -134,6 +135,11 @@ impl Reporter {
     pub fn view(&mut self, work: &Work) -> View {
         let pace = self.pace.look(Instant::now());
         View::of(&work.task, work.queue.dropped(), self.last_score, pace)
+    }
+
+    /// How soon frames were scored since the service started.
+    pub fn latencies(&self) -> Latencies {
+        self.pace.latencies().clone()
     }
 
     /// Says what was not as it should be, when it is time or the work `ends`.

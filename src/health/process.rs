@@ -16,6 +16,8 @@ const TICK_US: u64 = 10_000;
 pub struct Usage {
     pub processes: u32,
     pub rss_bytes: u64,
+    /// The most that each has had, summed.
+    pub rss_peak_bytes: u64,
     pub rss_anon_bytes: u64,
     /// Mapped files and shared memory.
     pub rss_file_bytes: u64,
@@ -28,34 +30,63 @@ pub struct Usage {
 
 /// What the processes use; `None` when not even the own one can be read.
 pub fn usage(root: &Path) -> Option<Usage> {
-    let own = own_id(root)?;
-    let mut family = vec![own];
+    // The own folder under its other name: a sandbox or a made-up tree may have only that.
+    of_family(root, own_id(root)?, PathBuf::from("proc/self"))
+}
+
+/// The same of another process and those that it started.
+pub fn usage_of(root: &Path, id: u32) -> Option<Usage> {
+    of_family(root, id, Path::new("proc").join(id.to_string()))
+}
+
+fn of_family(root: &Path, first: u32, first_folder: PathBuf) -> Option<Usage> {
     let mut sum = Usage {
         written_bytes: Some(0),
         ..Usage::default()
     };
+    let mut lost = false;
+    walk(root, first, first_folder, |folder, threads| {
+        let Some(one) = status(root, folder) else {
+            // Another than the first may have ended meanwhile.
+            lost |= sum.processes == 0;
+            return;
+        };
+        add(&mut sum, &one, root, folder);
+        for thread in threads {
+            let text = tree::text(root, folder.join("task").join(thread).join("status"));
+            let waits = field(&text.unwrap_or_default(), "voluntary_ctxt_switches:");
+            sum.wakeups += waits.unwrap_or(0);
+        }
+    });
+    (!lost).then_some(sum)
+}
+
+/// The process `id` and those that it started.
+pub fn family(root: &Path, id: u32) -> Vec<u32> {
+    walk(root, id, Path::new("proc").join(id.to_string()), |_, _| {})
+}
+
+/// Visits the folder of the first process, with its threads, and those of all that it started.
+fn walk(
+    root: &Path,
+    first: u32,
+    first_folder: PathBuf,
+    mut visit: impl FnMut(&Path, &[String]),
+) -> Vec<u32> {
+    let mut family = vec![first];
     let mut next = 0;
     while let Some(&id) = family.get(next) {
-        // The own folder under its other name: a sandbox or a made-up tree may have only that.
         let folder = match next {
-            0 => PathBuf::from("proc/self"),
+            0 => first_folder.clone(),
             _ => Path::new("proc").join(id.to_string()),
         };
         next += 1;
-        match status(root, &folder) {
-            Some(one) => add(&mut sum, &one, root, &folder),
-            None if id == own => return None,
-            // It ended meanwhile.
-            None => continue,
-        }
-        for thread in tree::names(root, folder.join("task"))
-            .iter()
-            .take(MOST_THREADS)
-        {
-            let thread = folder.join("task").join(thread);
-            let text = tree::text(root, thread.join("status")).unwrap_or_default();
-            sum.wakeups += field(&text, "voluntary_ctxt_switches:").unwrap_or(0);
-            let children = tree::text(root, thread.join("children")).unwrap_or_default();
+        let mut threads = tree::names(root, folder.join("task"));
+        threads.truncate(MOST_THREADS);
+        visit(&folder, &threads);
+        for thread in &threads {
+            let children = tree::text(root, folder.join("task").join(thread).join("children"));
+            let children = children.unwrap_or_default();
             for child in children.split_whitespace().filter_map(|id| id.parse().ok()) {
                 if family.len() < MOST_PROCESSES && !family.contains(&child) {
                     family.push(child);
@@ -63,7 +94,7 @@ pub fn usage(root: &Path) -> Option<Usage> {
             }
         }
     }
-    Some(sum)
+    family
 }
 
 /// The id of this process, as the tree has it.
@@ -75,6 +106,7 @@ pub fn own_id(root: &Path) -> Option<u32> {
 fn add(sum: &mut Usage, one: &Resident, root: &Path, folder: &Path) {
     sum.processes += 1;
     sum.rss_bytes = sum.rss_bytes.saturating_add(one.rss);
+    sum.rss_peak_bytes = sum.rss_peak_bytes.saturating_add(one.peak);
     sum.rss_anon_bytes = sum.rss_anon_bytes.saturating_add(one.anon);
     sum.rss_file_bytes = sum.rss_file_bytes.saturating_add(one.file);
     let ticks = tree::text(root, folder.join("stat")).and_then(|text| ticks(&text));
@@ -91,6 +123,7 @@ fn add(sum: &mut Usage, one: &Resident, root: &Path, folder: &Path) {
 /// Bytes in memory of one process.
 struct Resident {
     rss: u64,
+    peak: u64,
     anon: u64,
     file: u64,
 }
@@ -103,6 +136,7 @@ fn resident(status: &str) -> Option<Resident> {
     let bytes = |key: &str| field(status, key)?.checked_mul(1024);
     Some(Resident {
         rss: bytes("VmRSS:")?,
+        peak: bytes("VmHWM:").unwrap_or(0),
         anon: bytes("RssAnon:").unwrap_or(0),
         file: bytes("RssFile:")
             .unwrap_or(0)
@@ -139,7 +173,8 @@ mod tests {
         write(
             "status",
             format!(
-                "VmRSS:\t{rss_kib} kB\nRssAnon:\t{anon} kB\nRssFile:\t{file} kB\nRssShmem:\t8 kB\n"
+                "VmHWM:\t{} kB\nVmRSS:\t{rss_kib} kB\nRssAnon:\t{anon} kB\nRssFile:\t{file} kB\nRssShmem:\t8 kB\n",
+                rss_kib + 100
             ),
         );
         write(
@@ -163,11 +198,14 @@ mod tests {
         let usage = usage(root.path()).unwrap();
         assert_eq!(usage.processes, 3, "99 has ended, 30 is not ours");
         assert_eq!(usage.rss_bytes, 96_000 * 1024);
+        assert_eq!(usage.rss_peak_bytes, (96_000 + 300) * 1024);
         assert_eq!(usage.rss_anon_bytes, 24_000 * 1024);
         assert_eq!(usage.rss_file_bytes, 72_000 * 1024);
         assert_eq!(usage.cpu_us, 3 * 420_000);
         assert_eq!(usage.written_bytes, Some(3 * 4096));
         assert_eq!(usage.wakeups, 15);
+        process(root.path(), "proc/10", 10, 12_000, "20");
+        assert_eq!(usage_of(root.path(), 10), Some(usage));
         std::fs::remove_file(root.path().join("proc/20/io")).unwrap();
         assert_eq!(super::usage(root.path()).unwrap().written_bytes, None);
     }

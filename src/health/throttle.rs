@@ -5,7 +5,7 @@
 
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::mailbox::{Mailbox, hexadecimal};
 use super::tree;
@@ -14,7 +14,7 @@ const SYSFS: &str = "sys/devices/platform/soc/soc:firmware/get_throttled";
 const HWMON: &str = "sys/class/hwmon";
 
 /// What the firmware says of power and heat; `None` where the source does not tell.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub struct Throttle {
     pub under_voltage: Option<bool>,
     pub frequency_capped: Option<bool>,
