@@ -31,6 +31,9 @@ cargo fmt --check
 step "lints"
 cargo clippy --all-targets --locked -- -D warnings
 
+step "Yocto layer"
+scripts/lint-layer.sh
+
 step "torch worker"
 scripts/build-torch.sh
 # The tests of the torch engine skip without a worker; here they must run.
