@@ -4,6 +4,7 @@
 //! wires stages and has no clock, thread, input or output of its own. May import stages 1 to 6.
 
 mod choose;
+mod foresee;
 mod ladder;
 mod stream;
 mod verify;
@@ -16,11 +17,12 @@ pub use verify::{Agreement, GOLDEN_TOLERANCE, golden_scores, verify};
 
 use std::sync::Arc;
 
+use self::foresee::Foreseen;
 use self::ladder::Window;
 use crate::alarm::attribution::evidence;
 use crate::alarm::mute::Mutes;
 use crate::alarm::{AlarmConfig, AlarmEvent, AlarmKind, AlarmMachine, Transition};
-use crate::engine::{Engine, EngineError, Expectation};
+use crate::engine::{Engine, EngineError};
 use crate::frame::{Frame, Timestamp};
 use crate::model::{Manifest, ModelFile};
 use crate::score::Scorer;
@@ -89,8 +91,9 @@ pub struct Pipeline {
     engine: Box<dyn Engine>,
     scorer: Scorer,
     machine: AlarmMachine,
-    x: Vec<f32>,
-    expectation: Expectation,
+    foreseen: Foreseen,
+    /// Flood control's, as it was before the newest sample was judged
+    attenuation: Vec<f32>,
     counts: FrameCounts,
     /// Every how many frames one is scored.
     every: u32,
@@ -118,8 +121,8 @@ impl Pipeline {
             standardiser: Standardiser::new(&manifest.sensors, &manifest.edges),
             scorer: Scorer::new(&manifest),
             machine: AlarmMachine::new(alarm, sensors),
-            x: vec![0.0; sensors],
-            expectation: Expectation::zeros(sensors),
+            foreseen: Foreseen::new(sensors),
+            attenuation: Vec::with_capacity(sensors),
             counts: FrameCounts::default(),
             every: 1,
             since_scored: 0,
@@ -134,24 +137,21 @@ impl Pipeline {
 
     /// Runs one frame through all stages.
     pub fn step(&mut self, frame: &Frame) -> Outcome {
+        if self.foreseen.is_empty() {
+            self.foresee(std::slice::from_ref(frame));
+        }
         self.counts.frames += 1;
         if frame.restart {
-            self.engine.reset();
             self.scorer.restart();
             self.machine.restart();
-            self.window.clear();
         }
         self.pass_time(frame.time);
-        self.standardiser.standardise(frame, &mut self.x);
-        self.window.push(&self.x);
-        self.since_scored += 1;
-        if self.since_scored < self.every {
-            self.engine.skip(&self.x);
-            self.counts.skipped += 1;
-            return Outcome::Skipped;
-        }
-        self.since_scored = 0;
-        match self.engine.step(&self.x, &mut self.expectation) {
+        let turn = self.foreseen.take();
+        match std::mem::replace(&mut turn.answer, Ok(false)) {
+            _ if !turn.wanted => {
+                self.counts.skipped += 1;
+                Outcome::Skipped
+            }
             Ok(true) => self.judge(frame),
             Ok(false) => Outcome::WindowFilling,
             Err(error) => {
@@ -163,23 +163,18 @@ impl Pipeline {
 
     fn judge(&mut self, frame: &Frame) -> Outcome {
         self.counts.scored += 1;
+        let turn = self.foreseen.taken();
         let charts = self.scorer.step(
             frame,
-            &self.x,
-            &self.expectation,
+            &turn.x,
+            &turn.expectation,
             self.machine.flood().attenuation(),
             self.machine.is_frozen(),
         );
-        // Evidence is named with the attenuation that the alarm was judged with, so it is kept
-        // only for the rare sample that may change something.
-        let before = (
-            self.machine.is_on(),
-            self.machine.thresholds().ratio(charts.a, charts.b),
-        );
-        let attenuation = match before {
-            (false, ratio) if ratio < 1.0 => None,
-            _ => Some(self.machine.flood().attenuation().to_vec()),
-        };
+        // Evidence is named with the attenuation that the alarm was judged with.
+        self.attenuation.clear();
+        let before = self.machine.flood().attenuation();
+        self.attenuation.extend_from_slice(before);
         let judgement = self.machine.step(frame.time, charts, &self.scorer);
         let event = judgement.change.map(|(transition, open)| AlarmEvent {
             id: open.id,
@@ -196,9 +191,9 @@ impl Pipeline {
                     &self.manifest,
                     &self.standardiser,
                     &self.scorer,
-                    attenuation.as_deref().unwrap_or_default(),
+                    &self.attenuation,
                     frame,
-                    &self.x,
+                    &turn.x,
                 ),
             },
             model: self.model_name.clone(),

@@ -129,6 +129,11 @@ impl SilentWatch {
         self.unheard = unheard.map(|(index, _)| index).collect();
     }
 
+    /// Whether there may be any of [`SilentWatch::unheard`].
+    pub fn waits_for_unheard(&self) -> bool {
+        !self.unheard.is_empty()
+    }
+
     /// Those of the run before that may not have been heard since: who has been is taken out by
     /// `is_heard`.
     pub fn unheard(&mut self, is_heard: impl Fn(usize) -> bool) -> &[usize] {

@@ -17,6 +17,8 @@ use crate::alarm::{AlarmEvent, Transition};
 use crate::frame::{Timestamp, format_span};
 use crate::pipeline::{Happening, Outcome, Stream};
 
+/// Frames that are judged together.
+const FRAMES_AHEAD: usize = 32;
 /// Sensors shown with an alarm.
 const SHOWN_SENSORS: usize = 3;
 
@@ -48,6 +50,7 @@ pub struct ReplayArgs {
 /// The model or the recording is unusable.
 pub fn run(args: ReplayArgs) -> anyhow::Result<()> {
     let (model, mut stream) = args.judge.open(true)?;
+    stream.set_ahead(FRAMES_AHEAD);
     let manifest = &model.manifest;
     let options = args.judge.csv_options();
     let mut recording = Recording::open(&args.recording, manifest, options, false)?;

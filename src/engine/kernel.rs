@@ -80,10 +80,11 @@ pub struct Product<'a> {
     pub inputs: &'a [Block],
 }
 
-/// One LSTM step of one layer for several states that share the first part of their gate sums.
+/// One LSTM step of one layer for several states.
 #[derive(Debug, Clone, Copy)]
 pub struct Step<'a> {
-    /// `[⌈H/8⌉,4]` blocks, the gate sums before the products, as [`Kernel::project`] writes them.
+    /// The gate sums before the products, as [`Kernel::project`] writes them: `[⌈H/8⌉,4]` blocks
+    /// for all states, or `[ring,⌈H/8⌉,4]`, those of each state.
     pub projection: &'a [Block],
     /// Added to the projection. Empty for a first step of a first layer, where h is zero.
     pub products: &'a [Product<'a>],
@@ -95,6 +96,18 @@ pub struct Step<'a> {
     /// Go through the weights from the end to the start. Alternating the direction between the
     /// steps of a sequence finds the part used last still in the first-level cache.
     pub backward: bool,
+}
+
+impl Step<'_> {
+    /// ⌈H/8⌉ × 4 blocks: the sums that the state in `slot` begins with; `groups` is ⌈H/8⌉.
+    #[inline(always)]
+    fn projection_of(&self, slot: usize, groups: usize) -> &[[Block; 4]] {
+        let (all, _) = self.projection.as_chunks::<4>();
+        match all.len() == groups {
+            true => all,
+            false => &all[slot * groups..][..groups],
+        }
+    }
 }
 
 /// An instruction set that this machine has.
@@ -163,15 +176,16 @@ impl Kernel {
         }
     }
 
-    /// `out = W x + bias` for `x` `[⌈K/8⌉]`, `bias` and `out` `[4 × groups]` blocks, in the row
-    /// order of the panel.
+    /// `out = W x + bias` for one or more vectors: `x` `[n,⌈K/8⌉]`, `bias` `[4 × groups]` and `out`
+    /// `[n,4 × groups]` blocks, in the row order of the panel. The weights are read once for all.
     ///
     /// # Panics
     /// A length does not fit the panel.
     pub fn project(self, weights: &Panel, bias: &[Block], x: &[Block], out: &mut [Block]) {
-        assert_eq!(x.len(), weights.depth(), "input of the product");
-        assert_eq!(bias.len(), weights.groups() * 4, "bias of the product");
-        assert_eq!(out.len(), weights.groups() * 4, "output of the product");
+        let (rows, depth) = (weights.groups() * 4, weights.depth());
+        assert_eq!(bias.len(), rows, "bias of the product");
+        assert_eq!(x.len() * rows, out.len() * depth, "output of the product");
+        assert_eq!(x.len() % depth.max(1), 0, "input of the product");
         match self.0 {
             Kind::Portable => portable::project(weights, bias, x, out),
             // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
@@ -189,8 +203,10 @@ impl Kernel {
     /// # Panics
     /// A length does not fit the step.
     pub fn advance(self, step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
-        let groups = step.projection.len() / 4;
-        assert_eq!(step.projection.len(), groups * 4, "projection of the step");
+        let groups = h.len() / step.ring.max(1);
+        let one = step.projection.len() == groups * 4;
+        let each = step.projection.len() == step.ring * groups * 4;
+        assert!(one || each, "projection of the step");
         assert_eq!(h.len(), step.ring * groups, "h of the step");
         assert_eq!(c.len(), step.ring * groups, "c of the step");
         assert!(step.count == 0 || step.first < step.ring, "first state");

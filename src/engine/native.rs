@@ -6,6 +6,7 @@
 //! frame of its reconstruction is wanted, so one output product is enough. `docs/performance.md`
 //! has the counts and the measurements. Imports `engine`, `engine::kernel` and `model`.
 
+mod ahead;
 mod check;
 mod decode;
 mod layer;
@@ -15,16 +16,21 @@ mod reference;
 mod stream;
 #[cfg(test)]
 mod tests;
+mod weights;
 
+use std::sync::Arc;
+
+use self::ahead::Ahead;
 use self::decode::Decoder;
-use self::layer::Layers;
 use self::neighbour::Neighbour;
 use self::stream::Stream;
+use self::weights::Weights;
 use super::kernel::{Block, Kernel};
-use super::{Engine, EngineError, Expectation, WindowOutputs};
+use super::{Engine, EngineError, Expectation, Turn, WindowOutputs};
 use crate::model::{Autoencoder, GraphLstm};
 
-/// Runs a [`GraphLstm`] over a stream of frames; [`Engine::step`] does not allocate.
+/// Runs a [`GraphLstm`] over a stream of frames; [`Engine::step`] does not allocate, and neither
+/// does [`Engine::run`] after its first call. A clone is another stream, which shares the weights.
 ///
 /// The result depends on the weights, the frames and the kernel only: the same stream gives the
 /// same bits again.
@@ -36,7 +42,9 @@ pub struct NativeEngine {
     /// Frames since the last reset, at most T.
     seen: usize,
     network: Option<Network>,
-    neighbour: Option<Neighbour>,
+    neighbour: Option<Arc<Neighbour>>,
+    /// Made when several frames are given together for the first time.
+    ahead: Option<Box<Ahead>>,
     /// The newest frame, `[⌈F/8⌉]`
     frame: Vec<Block>,
 }
@@ -44,8 +52,10 @@ pub struct NativeEngine {
 /// The packed autoencoder and its working memory.
 #[derive(Debug, Clone)]
 struct Network {
-    encoder: Layers,
+    weights: Arc<Weights>,
     stream: Stream,
+    /// The newest frame's input projection, `[⌈H/8⌉,4]`
+    projection: Vec<Block>,
     decoder: Decoder,
 }
 
@@ -71,7 +81,8 @@ impl NativeEngine {
             window: model.window,
             seen: 0,
             network: (model.autoencoder.as_ref()).map(|a| Network::pack(a, model.window)),
-            neighbour: model.neighbour.as_ref().map(Neighbour::pack),
+            neighbour: (model.neighbour.as_ref()).map(|linear| Arc::new(Neighbour::pack(linear))),
+            ahead: None,
             frame: vec![Block::ZERO; Block::count(model.sensors)],
         })
     }
@@ -99,30 +110,26 @@ impl Engine for NativeEngine {
         assert_eq!(x.len(), self.sensors, "values in the frame");
         assert_eq!(out.reconstruction.len(), self.sensors, "room for values");
         assert_eq!(out.neighbour.len(), self.sensors, "room for values");
-        self.seen = (self.seen + 1).min(self.window);
-        let complete = self.seen == self.window;
+        let complete = self.take();
         if let Some(network) = &mut self.network {
             Block::fill(&mut self.frame, x);
             let Network {
-                encoder,
+                weights,
                 stream,
+                projection,
                 decoder,
             } = network;
-            if let Some(code) = stream.push(self.kernel, encoder, &self.frame) {
-                decoder.begin(self.kernel, code);
-                for t in 0..self.window {
-                    decoder.step(self.kernel, t);
-                }
-                decoder.reconstruct(self.kernel, &mut out.reconstruction);
+            weights
+                .encoder
+                .project(self.kernel, &self.frame, projection);
+            if let Some(code) = stream.push(self.kernel, &weights.encoder, projection) {
+                decoder.run(self.kernel, weights, code, self.window);
+                decoder.reconstruct(self.kernel, weights);
+                decoder.frame(0, &mut out.reconstruction);
             }
-        } else if complete {
-            out.reconstruction.fill(0.0);
         }
         if complete {
-            match &self.neighbour {
-                Some(neighbour) => neighbour.estimate(x, &mut out.neighbour),
-                None => out.neighbour.fill(0.0),
-            }
+            self.finish(x, out);
         }
         Ok(complete)
     }
@@ -134,13 +141,25 @@ impl Engine for NativeEngine {
     /// `x` does not have F values.
     fn skip(&mut self, x: &[f32]) {
         assert_eq!(x.len(), self.sensors, "values in the frame");
-        self.seen = (self.seen + 1).min(self.window);
+        self.take();
         if let Some(network) = &mut self.network {
             Block::fill(&mut self.frame, x);
-            network
-                .stream
-                .push(self.kernel, &network.encoder, &self.frame);
+            let encoder = &network.weights.encoder;
+            encoder.project(self.kernel, &self.frame, &mut network.projection);
+            (network.stream).push(self.kernel, encoder, &network.projection);
         }
+    }
+
+    /// # Panics
+    /// An x or a part of an expectation does not have F values.
+    fn run(&mut self, turns: &mut [Turn]) {
+        let [turn] = turns else {
+            for turns in turns.chunks_mut(ahead::FRAMES) {
+                self.run_together(turns);
+            }
+            return;
+        };
+        turn.take_with(self);
     }
 
     /// # Panics
@@ -153,13 +172,15 @@ impl Engine for NativeEngine {
             neighbour: vec![0.0; batch * self.sensors],
         };
         if let Some(network) = &mut self.network {
+            let (weights, decoder) = (&*network.weights, &mut network.decoder);
             let windows = windows.chunks_exact(size);
             for (window, result) in windows.zip(out.reconstruction.chunks_exact_mut(size)) {
-                let code = stream::encode(self.kernel, &network.encoder, window, self.sensors);
-                network.decoder.begin(self.kernel, &code);
+                let code = stream::encode(self.kernel, &weights.encoder, window, self.sensors);
+                decoder.begin(self.kernel, weights, &code);
                 for (t, frame) in result.chunks_exact_mut(self.sensors).enumerate() {
-                    network.decoder.step(self.kernel, t);
-                    network.decoder.reconstruct(self.kernel, frame);
+                    decoder.step(self.kernel, &weights.decoder, t);
+                    decoder.reconstruct(self.kernel, weights);
+                    decoder.frame(0, frame);
                 }
             }
         }
@@ -173,13 +194,55 @@ impl Engine for NativeEngine {
     }
 }
 
+impl NativeEngine {
+    /// Counts one more frame, and says whether it completes a window.
+    fn take(&mut self) -> bool {
+        self.seen = (self.seen + 1).min(self.window);
+        self.seen == self.window
+    }
+
+    /// What a complete window's expectation has beside the autoencoder.
+    fn finish(&self, x: &[f32], out: &mut Expectation) {
+        if self.network.is_none() {
+            out.reconstruction.fill(0.0);
+        }
+        match &self.neighbour {
+            Some(neighbour) => neighbour.estimate(x, &mut out.neighbour),
+            None => out.neighbour.fill(0.0),
+        }
+    }
+
+    /// Takes at most [`ahead::FRAMES`] turns.
+    fn run_together(&mut self, turns: &mut [Turn]) {
+        for turn in &*turns {
+            assert_eq!(turn.x.len(), self.sensors, "values in the frame");
+        }
+        if let Some(network) = &mut self.network {
+            let new = || Box::new(Ahead::new(&network.weights, self.sensors));
+            let ahead = self.ahead.get_or_insert_with(new);
+            ahead.run(self.kernel, network, self.window, turns);
+        }
+        for turn in turns {
+            if turn.restart {
+                self.seen = 0;
+            }
+            let complete = self.take() && turn.wanted;
+            if complete {
+                self.finish(&turn.x, &mut turn.expectation);
+            }
+            turn.answer = Ok(complete);
+        }
+    }
+}
+
 impl Network {
     fn pack(model: &Autoencoder, window: usize) -> Network {
-        let encoder = Layers::pack(&model.encoder);
+        let weights = Weights::pack(model);
         Network {
-            stream: Stream::new(&encoder, window),
-            decoder: Decoder::new(Layers::pack(&model.decoder), &model.output),
-            encoder,
+            stream: Stream::new(&weights.encoder, window),
+            projection: vec![Block::ZERO; weights.encoder.projection_length()],
+            decoder: Decoder::new(&weights, 1),
+            weights: Arc::new(weights),
         }
     }
 }

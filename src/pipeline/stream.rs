@@ -4,9 +4,11 @@
 //! same samples give the same alarms. So everything, silence too, is judged at the grid's instants
 //! and not when a timer happens to ring: a gap in a recording is gone through as it was live.
 
+mod ahead;
 mod feedback;
 mod saved;
 
+use self::ahead::Ahead;
 pub use self::feedback::MuteError;
 pub use self::saved::{Learnt, Resumed, SCHEMA, SavedMute, StreamState};
 
@@ -33,6 +35,7 @@ pub struct Stream {
     silent: Option<SilentWatch>,
     silent_now: Vec<SilentSensor>,
     frame: Frame,
+    ahead: Ahead,
     align: AlignConfig,
     /// Sensors that are held for another number of periods than the rest.
     holds: Vec<(usize, u32)>,
@@ -58,6 +61,7 @@ impl Stream {
             silent,
             silent_now: Vec::with_capacity(sensors),
             frame: Frame::new(sensors),
+            ahead: Ahead::default(),
             align,
             pipeline,
             holds: Vec::new(),
@@ -87,6 +91,7 @@ impl Stream {
     /// the time of day, for an alarm that nothing at all has come since the start.
     pub fn tick(&mut self, ticks: Timestamp, wall: Timestamp, listener: &mut Listener<'_>) {
         self.run_frames(Some(ticks), listener);
+        self.judge_waiting(listener);
         match self.aligner.settled_until() {
             Some(end) => self.look_for_silence(end, listener),
             None if self.aligner.silent().next().is_some() => self.step_silent(wall, listener),
@@ -110,6 +115,7 @@ impl Stream {
         while self.aligner.finish(&mut self.frame) {
             self.run_frame(listener);
         }
+        self.judge_waiting(listener);
     }
 
     /// Holds `sensor` for another number of periods than the rest: one that reports only when
@@ -186,13 +192,24 @@ impl Stream {
     }
 
     fn run_frame(&mut self, listener: &mut Listener<'_>) {
-        let outcome = self.pipeline.step(&self.frame);
-        listener(Happening::Frame(&self.frame, &outcome));
+        if self.ahead.is_on() && !self.waits_for_unheard() {
+            return self.keep_frame(listener);
+        }
+        self.judge_waiting(listener);
+        let frame = std::mem::replace(&mut self.frame, Frame::new(0));
+        self.judge(&frame, listener);
+        self.frame = frame;
+        self.step_silent(self.frame.time, listener);
+    }
+
+    /// Runs a frame through the pipeline and tells what happens.
+    fn judge(&mut self, frame: &Frame, listener: &mut Listener<'_>) {
+        let outcome = self.pipeline.step(frame);
+        listener(Happening::Frame(frame, &outcome));
         if let Outcome::Scored(_, Some(event)) = &outcome {
             debug_assert_eq!(event.kind, AlarmKind::Anomaly);
             listener(Happening::Alarm(event));
         }
-        self.step_silent(self.frame.time, listener);
     }
 
     /// Goes through the time before a sample that comes after a long gap, as a timer would have.
@@ -200,6 +217,7 @@ impl Stream {
         if let Some(end) = self.aligner.gap_before(time) {
             self.aligner.pass_until(end);
             self.run_frames(None, listener);
+            self.judge_waiting(listener);
             self.look_for_silence(end, listener);
         }
     }
@@ -214,18 +232,23 @@ impl Stream {
     }
 
     fn step_silent(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
-        self.pipeline.pass_time(time);
+        self.look_who_is_silent();
+        self.judge_silence(time, listener);
+    }
+
+    /// Lists the sensors that are silent now, without regard to mutes.
+    fn look_who_is_silent(&mut self) {
         let Some(watch) = &mut self.silent else {
             return;
         };
-        self.silent_now.clear();
-        let (aligner, mutes) = (&self.aligner, &self.pipeline.mutes);
+        let aligner = &self.aligner;
         let silent = |sensor| SilentSensor {
             sensor,
             last_value: aligner.last_value(sensor),
-            muted: mutes.sensor(sensor).is_some(),
+            muted: false,
         };
         let now = &mut self.silent_now;
+        now.clear();
         now.extend(aligner.silent().map(|one| silent(one.sensor)));
         let unheard = watch.unheard(|sensor| aligner.last_value(sensor).is_some());
         let before = now.len();
@@ -234,7 +257,19 @@ impl Stream {
                 now.push(silent(sensor));
             }
         }
+    }
+
+    /// Tells what the silence of those listed at `time` means.
+    fn judge_silence(&mut self, time: Timestamp, listener: &mut Listener<'_>) {
+        self.pipeline.pass_time(time);
+        let Some(watch) = &mut self.silent else {
+            return;
+        };
+        let mutes = &self.pipeline.mutes;
         if !mutes.is_empty() {
+            for one in &mut self.silent_now {
+                one.muted = mutes.sensor(one.sensor).is_some();
+            }
             let open = watch.open().map(|open| open.id.clone());
             watch.set_quiet_until(open.and_then(|id| mutes.alarm(&id)));
         }
@@ -242,6 +277,14 @@ impl Stream {
             self.pipeline.forget_mute_of(&event);
             listener(Happening::Alarm(&event));
         }
+    }
+
+    /// Whether sensors of an alarm of the run before may not have been heard since: who is one of
+    /// them depends on what the watch has judged, so no frame may wait.
+    fn waits_for_unheard(&self) -> bool {
+        self.silent
+            .as_ref()
+            .is_some_and(SilentWatch::waits_for_unheard)
     }
 
     /// When to look for silence although nobody may have become silent.

@@ -80,7 +80,8 @@ fn only_every_nth_frame_is_scored_on_an_unbroken_window() {
         let before = half.pipeline().counts().scored;
         feed(&mut half, START + second, 1, row);
         if half.pipeline().counts().scored > before {
-            assert_eq!(half.pipeline().expectation, all.pipeline().expectation);
+            let [one, other] = [&half, &all].map(|s| &s.pipeline().foreseen.taken().expectation);
+            assert_eq!(one, other);
         }
     }
     let counts = half.pipeline().counts();
@@ -126,8 +127,8 @@ fn another_engine_goes_on_without_a_gap() {
         feed(&mut kept, START + second, 1, row);
         feed(&mut changed, START + second, 1, row);
         assert_eq!(
-            kept.pipeline().expectation,
-            changed.pipeline().expectation,
+            kept.pipeline().foreseen.taken().expectation,
+            changed.pipeline().foreseen.taken().expectation,
             "{second}"
         );
     }
@@ -323,4 +324,63 @@ fn a_silence_goes_on_until_its_sensor_is_heard() {
     let events = feed(&mut after, START + 1_030, 700, USUAL);
     assert_eq!(transitions(&events), [Transition::Cleared]);
     assert_eq!(events[0].id, raised.id);
+}
+
+/// Everything that happens in a made-up recording, in words, when up to `frames` frames are judged
+/// together; with it what is known in the end.
+fn recorded(frames: usize, every: u32, mut stream: Stream) -> (Vec<String>, StreamState) {
+    stream.set_every(every);
+    stream.set_ahead(frames);
+    let mut said = Vec::new();
+    let mut listener = |happening: Happening<'_>| said.push(format!("{happening:?}"));
+    let mute_ends = Timestamp::from_seconds(START + 350);
+    stream.mute(MuteTarget::Sensor(1), mute_ends).unwrap();
+    for second in 0..2_400 {
+        let wave = (second as f64 * 0.7).sin() * 0.05;
+        let row = match second {
+            // Nothing at all, first for longer than a sensor may be silent.
+            600..700 | 1_500..1_503 => continue,
+            // The sensor that is muted at first.
+            200..420 | 2_300.. => [USUAL[0] + wave, f64::NAN],
+            800..900 => [FAULT[0] + wave, FAULT[1]],
+            1_200..1_210 => [f64::NAN, f64::NAN],
+            _ => [USUAL[0] + wave, USUAL[1] - wave],
+        };
+        // The clock is set back half an hour.
+        let clock = if second < 2_000 { 0 } else { -1_800 };
+        let time = Timestamp::from_seconds(START + second + clock);
+        stream.push_row(time, &row, &mut listener);
+        if second % 400 == 399 {
+            stream.push_row(time, &row, &mut listener);
+        }
+    }
+    stream.finish(&mut listener);
+    (said, stream.save())
+}
+
+#[test]
+fn frames_judged_together_are_judged_as_one_by_one() {
+    let resumed = || {
+        let mut before = stream();
+        feed(&mut before, START - 200, 20, USUAL);
+        feed(&mut before, START - 180, 100, [f64::NAN, USUAL[1]]);
+        let mut after = stream();
+        after.resume(before.save(), Timestamp::from_seconds(START - 80));
+        after
+    };
+    for make in [stream as fn() -> Stream, resumed] {
+        for every in [1, 3] {
+            let (said, state) = recorded(0, every, make());
+            let alarms = said.iter().filter(|text| text.starts_with("Alarm"));
+            assert!(alarms.count() >= 4, "{every}");
+            for frames in [1, 2, 7, 64, 10_000] {
+                let (together, end) = recorded(frames, every, make());
+                assert_eq!(together.len(), said.len(), "{every} {frames}");
+                for (together, alone) in together.iter().zip(&said) {
+                    assert_eq!(together, alone, "{every} {frames}");
+                }
+                assert_eq!(end, state, "{every} {frames}");
+            }
+        }
+    }
 }

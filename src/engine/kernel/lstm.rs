@@ -7,35 +7,54 @@
 use super::lanes::{Cell, Lanes};
 use super::{Block, LANES, Panel, Step};
 
-/// See [`super::Kernel::project`].
+/// See [`super::Kernel::project`]; in the same blocks as [`advance`].
 #[inline(always)]
 pub(super) fn project<V: Lanes>(weights: &Panel, bias: &[Block], x: &[Block], out: &mut [Block]) {
     let (bias, _) = bias.as_chunks::<4>();
     let (out, _) = out.as_chunks_mut::<4>();
     let groups = weights.groups();
-    let mut group = 0;
-    while groups - group >= 2 {
-        project_groups::<V, 2>(weights, bias, x, out, group);
-        group += 2;
-    }
-    if group < groups {
-        project_groups::<V, 1>(weights, bias, x, out, group);
+    let count = out.len() / groups.max(1);
+    for group in (0..groups).step_by(2) {
+        let two = group + 1 < groups;
+        for from in (0..count / 2 * 2).step_by(2) {
+            project_block::<V, 1, 2>(weights, bias, x, out, group, from);
+            if two {
+                project_block::<V, 1, 2>(weights, bias, x, out, group + 1, from);
+            }
+        }
+        if count % 2 == 1 {
+            if two {
+                project_block::<V, 2, 1>(weights, bias, x, out, group, count - 1);
+            } else {
+                project_block::<V, 1, 1>(weights, bias, x, out, group, count - 1);
+            }
+        }
     }
 }
 
+/// `G` groups of rows from `group` on, for `S` vectors from `from` on.
 #[inline(always)]
-fn project_groups<V: Lanes, const G: usize>(
+fn project_block<V: Lanes, const G: usize, const S: usize>(
     weights: &Panel,
     bias: &[[Block; 4]],
     x: &[Block],
     out: &mut [[Block; 4]],
     group: usize,
+    from: usize,
 ) {
-    let mut sums = start::<V, G, 1>(&bias[group..][..G]);
-    add_product(&mut sums, weights, group, [x]);
-    for (sums, out) in sums.into_iter().zip(&mut out[group..][..G]) {
-        for (value, block) in sums[0].into_iter().zip(out) {
-            value.store(block);
+    let (depth, groups) = (weights.depth(), weights.groups());
+    let mut sums = start::<V, G, S>([&bias[group..][..G]; S]);
+    let mut inputs: [&[Block]; S] = [&[]; S];
+    for (s, input) in inputs.iter_mut().enumerate() {
+        *input = &x[(from + s) * depth..][..depth];
+    }
+    add_product(&mut sums, weights, group, inputs);
+    for (g, sums) in sums.into_iter().enumerate() {
+        for (s, sums) in sums.into_iter().enumerate() {
+            let out = &mut out[(from + s) * groups + group + g];
+            for (value, block) in sums.into_iter().zip(out) {
+                value.store(block);
+            }
         }
     }
 }
@@ -49,7 +68,7 @@ fn project_groups<V: Lanes, const G: usize>(
 /// states to the next.
 #[inline(always)]
 pub(super) fn advance<V: Lanes>(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
-    let groups = step.projection.len() / 4;
+    let groups = h.len() / step.ring.max(1);
     let pairs = groups.div_ceil(2);
     for index in 0..pairs {
         let group = 2 * if step.backward {
@@ -88,8 +107,12 @@ fn units<V: Lanes, const G: usize, const S: usize>(
         let at = step.first + from + s;
         *slot = if at >= step.ring { at - step.ring } else { at };
     }
-    let (projection, _) = step.projection.as_chunks::<4>();
-    let mut sums = start::<V, G, S>(&projection[group..][..G]);
+    let groups = h.len() / step.ring.max(1);
+    let mut projections: [&[[Block; 4]]; S] = [&[]; S];
+    for (projection, slot) in projections.iter_mut().zip(slots) {
+        *projection = &step.projection_of(slot, groups)[group..][..G];
+    }
+    let mut sums = start::<V, G, S>(projections);
     for product in step.products {
         let depth = product.weights.depth();
         let mut inputs: [&[Block]; S] = [&[]; S];
@@ -102,7 +125,7 @@ fn units<V: Lanes, const G: usize, const S: usize>(
     let mut cells = [[Cell::new(sums[0][0], V::splat(0.0)); S]; G];
     for g in 0..G {
         for s in 0..S {
-            at[g][s] = slots[s] * projection.len() + group + g;
+            at[g][s] = slots[s] * groups + group + g;
             cells[g][s] = Cell::new(sums[g][s], V::load(&c[at[g][s]]));
         }
     }
@@ -125,13 +148,13 @@ fn units<V: Lanes, const G: usize, const S: usize>(
 /// Running sums of `G` groups of four blocks of rows for `S` states.
 type Sums<V, const G: usize, const S: usize> = [[[V; 4]; S]; G];
 
-/// The sums of `S` states that begin with the same values.
+/// The sums of `S` states, which begin with these `values` `[G]` of each.
 #[inline(always)]
-fn start<V: Lanes, const G: usize, const S: usize>(values: &[[Block; 4]]) -> Sums<V, G, S> {
+fn start<V: Lanes, const G: usize, const S: usize>(values: [&[[Block; 4]]; S]) -> Sums<V, G, S> {
     let mut sums = [[[V::splat(0.0); 4]; S]; G];
-    for (sums, values) in sums.iter_mut().zip(values) {
-        for sums in sums {
-            for (sum, block) in sums.iter_mut().zip(values) {
+    for (g, sums) in sums.iter_mut().enumerate() {
+        for (sums, values) in sums.iter_mut().zip(values) {
+            for (sum, block) in sums.iter_mut().zip(&values[g]) {
                 *sum = V::load(block);
             }
         }

@@ -37,8 +37,8 @@ struct LayerStates {
 /// Which sequences of the ring make a step.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Chosen {
-    /// One that begins: its h and c are taken as zero.
-    Fresh(usize),
+    /// `count` that begin, from `first` on: their h and c are taken as zero.
+    Fresh { first: usize, count: usize },
     /// `count` that are under way, from `first` on (mod ring).
     Running { first: usize, count: usize },
 }
@@ -63,15 +63,15 @@ impl Layers {
         self.0.first().map_or(0, |layer| layer.bias.len())
     }
 
-    /// W_ih x + b_ih + b_hh of the first layer.
+    /// W_ih x + b_ih + b_hh of the first layer, for one or more x.
     pub(super) fn project(&self, kernel: Kernel, x: &[Block], projection: &mut [Block]) {
         if let Some(layer) = self.0.first() {
             kernel.project(&layer.input, &layer.bias, x, projection);
         }
     }
 
-    /// Advances the chosen sequences through all layers, with one input `projection` for all.
-    /// The other sequences lose their h: step all that are wanted, then call [`States::turn`].
+    /// Advances the chosen sequences through all layers, with one input `projection` for all, or
+    /// one for each of the ring. The other sequences lose their h: step all that are wanted, then call [`States::turn`].
     pub(super) fn step(
         &self,
         kernel: Kernel,
@@ -89,9 +89,9 @@ impl Layers {
                 inputs: &own.h,
             };
             let (first, count, running) = match chosen {
-                Chosen::Fresh(slot) => {
-                    own.c[slot * groups..][..groups].fill(Block::ZERO);
-                    (slot, 1, false)
+                Chosen::Fresh { first, count } => {
+                    own.c[first * groups..][..count * groups].fill(Block::ZERO);
+                    (first, count, false)
                 }
                 Chosen::Running { first, count } => (first, count, true),
             };
@@ -150,9 +150,19 @@ impl States {
 
     /// h `[⌈H/8⌉]` of the last layer of one sequence.
     pub(super) fn output(&self, slot: usize) -> &[Block] {
+        self.outputs(slot, 1)
+    }
+
+    /// h `[count,⌈H/8⌉]` of the last layer of `count` sequences from `first` on.
+    pub(super) fn outputs(&self, first: usize, count: usize) -> &[Block] {
         self.layers.last().map_or(&[], |layer| {
             let length = layer.h.len() / self.ring;
-            &layer.h[slot * length..][..length]
+            &layer.h[first * length..][..count * length]
         })
+    }
+
+    /// Number of sequences there is room for.
+    pub(super) fn ring(&self) -> usize {
+        self.ring
     }
 }

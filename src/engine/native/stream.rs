@@ -15,8 +15,6 @@ pub(super) struct Stream {
     open: usize,
     /// Slot of the window that begins with the next frame.
     next: usize,
-    /// The newest frame's input projection, `[⌈H/8⌉,4]`
-    projection: Vec<Block>,
 }
 
 impl Stream {
@@ -26,7 +24,6 @@ impl Stream {
             window,
             open: 0,
             next: 0,
-            projection: vec![Block::ZERO; encoder.projection_length()],
         }
     }
 
@@ -34,21 +31,25 @@ impl Stream {
         self.open = 0;
     }
 
-    /// Advances every open window by the frame `x` `[⌈F/8⌉]` and begins one with it. Returns the
-    /// final h `[⌈H/8⌉]` of the window that is complete now, if there is one.
+    /// Advances every open window by the frame whose input `projection` `[⌈H/8⌉,4]` is, and begins
+    /// one with it. Returns the final h `[⌈H/8⌉]` of the window that is complete now, if there is
+    /// one.
     pub(super) fn push(
         &mut self,
         kernel: Kernel,
         encoder: &Layers,
-        x: &[Block],
+        projection: &[Block],
     ) -> Option<&[Block]> {
-        encoder.project(kernel, x, &mut self.projection);
         let running = Chosen::Running {
             first: (self.next + self.window - self.open) % self.window,
             count: self.open,
         };
-        for chosen in [running, Chosen::Fresh(self.next)] {
-            encoder.step(kernel, &self.projection, &mut self.states, chosen, false);
+        let fresh = Chosen::Fresh {
+            first: self.next,
+            count: 1,
+        };
+        for chosen in [running, fresh] {
+            encoder.step(kernel, projection, &mut self.states, chosen, false);
         }
         self.states.turn();
         self.next = (self.next + 1) % self.window;
@@ -76,7 +77,7 @@ pub(super) fn encode(
         Block::fill(&mut x, frame);
         encoder.project(kernel, &x, &mut projection);
         let chosen = match t {
-            0 => Chosen::Fresh(0),
+            0 => Chosen::Fresh { first: 0, count: 1 },
             _ => Chosen::Running { first: 0, count: 1 },
         };
         encoder.step(kernel, &projection, &mut states, chosen, false);

@@ -204,3 +204,49 @@ fn a_model_that_does_not_fit_together_is_refused_by_name() {
     let message = refusal(&|m, _| m.neighbour.as_mut().unwrap().output = 5);
     assert!(message.contains("the layer neighbour goes from 6 to 5 values, not from 6 to 6"));
 }
+
+#[test]
+fn frames_given_together_are_answered_as_one_by_one() {
+    for shape in SHAPES {
+        let [sensors, window, ..] = shape;
+        let mut numbers = Numbers(10);
+        let model = reference::model(shape, 1.0, &mut numbers);
+        let count = 5 * window + 70;
+        let frames = numbers.take(count * sensors, 10.0);
+        let turns = || -> Vec<Turn> {
+            let turn = |(n, x): (usize, &[f32])| Turn {
+                x: x.to_vec(),
+                restart: n % (3 * window + 5) == 4,
+                wanted: n % 7 != 3,
+                ..Turn::new(sensors)
+            };
+            frames.chunks(sensors).enumerate().map(turn).collect()
+        };
+        for mut alone in engines(&model) {
+            let mut together = alone.clone();
+            let (mut one_by_one, mut at_once) = (turns(), turns());
+            for turn in &mut one_by_one {
+                turn.take_with(&mut alone);
+            }
+            // Parts of every size, among them none and more than are taken at a time.
+            let mut rest = at_once.as_mut_slice();
+            for size in [0, 1, 2, 17, 3, 40].into_iter().cycle() {
+                if rest.is_empty() {
+                    break;
+                }
+                let (part, after) = rest.split_at_mut(size.min(rest.len()));
+                together.run(part);
+                rest = after;
+            }
+            let mut answered = 0;
+            for (n, (one, other)) in one_by_one.iter().zip(&at_once).enumerate() {
+                let place = format!("{} {shape:?} frame {n}", alone.kernel().name());
+                let answers = [one, other].map(|turn| *turn.answer.as_ref().unwrap());
+                assert_eq!(answers[0], answers[1], "{place}");
+                assert_eq!(one.expectation, other.expectation, "{place}");
+                answered += usize::from(answers[0]);
+            }
+            assert!(answered > 0, "{shape:?}");
+        }
+    }
+}
