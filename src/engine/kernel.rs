@@ -2,11 +2,14 @@
 //!
 //! One algorithm (`lstm`) is written over a vector of eight lanes (`lanes`) and compiled once for
 //! each instruction set: `portable` (plain Rust), `avx2` (x86-64 with AVX2 and FMA) and `neon`
-//! (aarch64). [`Kernel`] picks one at run time. This is the only place in the crate with `unsafe`
+//! (aarch64). `avx512` has products of its own, for sixteen lanes and twice the registers, around
+//! the same cell. [`Kernel`] picks one at run time. This is the only place in the crate with `unsafe`
 //! arithmetic; the interface below is safe. Imports nothing from the crate.
 
 #[cfg(target_arch = "x86_64")]
 mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
 mod lanes;
 mod lstm;
 #[cfg(target_arch = "aarch64")]
@@ -120,6 +123,9 @@ enum Kind {
     /// Made by [`Kernel::avx2`] only, after the processor was asked.
     #[cfg(target_arch = "x86_64")]
     Avx2,
+    /// Made by [`Kernel::avx512`] only, after the processor was asked.
+    #[cfg(target_arch = "x86_64")]
+    Avx512,
     /// Every aarch64 target of ours has NEON.
     #[cfg(target_arch = "aarch64")]
     Neon,
@@ -146,6 +152,13 @@ impl Kernel {
             .then_some(Kernel(Kind::Avx2))
     }
 
+    /// AVX-512F, where the processor and the system have it.
+    #[cfg(target_arch = "x86_64")]
+    pub fn avx512() -> Option<Kernel> {
+        (Kernel::avx2().is_some() && std::is_x86_feature_detected!("avx512f"))
+            .then_some(Kernel(Kind::Avx512))
+    }
+
     #[cfg(target_arch = "aarch64")]
     pub fn neon() -> Kernel {
         Kernel(Kind::Neon)
@@ -157,6 +170,8 @@ impl Kernel {
             Some(Kernel::portable()),
             #[cfg(target_arch = "x86_64")]
             Kernel::avx2(),
+            #[cfg(target_arch = "x86_64")]
+            Kernel::avx512(),
             #[cfg(target_arch = "aarch64")]
             Some(Kernel::neon()),
         ]
@@ -165,12 +180,14 @@ impl Kernel {
         .collect()
     }
 
-    /// `"portable"`, `"avx2"` or `"neon"`.
+    /// `"portable"`, `"avx2"`, `"avx512"` or `"neon"`.
     pub fn name(self) -> &'static str {
         match self.0 {
             Kind::Portable => "portable",
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => "avx2",
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => "avx512",
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => "neon",
         }
@@ -191,6 +208,9 @@ impl Kernel {
             // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { avx2::project(weights, bias, x, out) },
+            // SAFETY: Kind::Avx512 exists only where AVX-512F, AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { avx512::project(weights, bias, x, out) },
             // SAFETY: the aarch64 targets that we build for have NEON.
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => unsafe { neon::project(weights, bias, x, out) },
@@ -224,6 +244,9 @@ impl Kernel {
             // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
             #[cfg(target_arch = "x86_64")]
             Kind::Avx2 => unsafe { avx2::advance(step, h, c) },
+            // SAFETY: Kind::Avx512 exists only where AVX-512F, AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => unsafe { avx512::advance(step, h, c) },
             // SAFETY: the aarch64 targets that we build for have NEON.
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => unsafe { neon::advance(step, h, c) },

@@ -2,26 +2,16 @@
 
 use std::arch::x86_64::*;
 
-use super::lanes::Lanes;
+use super::lanes::{Eight, Lanes};
 use super::{Block, Panel, Step, lstm};
 
 #[derive(Clone, Copy)]
-struct Avx2(__m256);
+pub(super) struct Avx2(__m256);
 
-// SAFETY of every block below: `Avx2` is private to this module, and its methods are reached only
-// through the two functions at the end, whose callers have made sure of AVX2 and FMA. The loads and
-// stores go through references to 32 aligned bytes.
+// SAFETY of every block below: only this module and `avx512` know `Avx2`, and its methods are reached
+// only through the two functions at the end of each, whose callers have made sure of AVX2 and FMA.
+// The loads and stores go through references to 32 aligned bytes.
 impl Lanes for Avx2 {
-    #[inline(always)]
-    fn load(block: &Block) -> Self {
-        // SAFETY: see above; the block is readable and 32-byte aligned.
-        Avx2(unsafe { _mm256_load_ps(block.0.as_ptr()) })
-    }
-    #[inline(always)]
-    fn store(self, block: &mut Block) {
-        // SAFETY: see above; the block is writable and 32-byte aligned.
-        unsafe { _mm256_store_ps(block.0.as_mut_ptr(), self.0) }
-    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         // SAFETY: see above.
@@ -68,6 +58,20 @@ impl Lanes for Avx2 {
             let exponent = _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded.0));
             _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(self.0), exponent))
         })
+    }
+}
+
+impl Eight for Avx2 {
+    const PAIRS: bool = true;
+    #[inline(always)]
+    fn load(block: &Block) -> Self {
+        // SAFETY: see above; the block is readable and 32-byte aligned.
+        Avx2(unsafe { _mm256_load_ps(block.0.as_ptr()) })
+    }
+    #[inline(always)]
+    fn store(self, block: &mut Block) {
+        // SAFETY: see above; the block is writable and 32-byte aligned.
+        unsafe { _mm256_store_ps(block.0.as_mut_ptr(), self.0) }
     }
 }
 

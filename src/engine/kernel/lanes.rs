@@ -1,14 +1,12 @@
-//! Eight lanes of f32 and what the cell needs of them: powers of two.
+//! Lanes of f32 and what the cell needs of them: powers of two.
 
 use super::Block;
 
-/// A vector of [`super::LANES`] values.
+/// A vector of values.
 ///
 /// The methods of an implementation for an instruction set may be called only from functions that
 /// are compiled for it; the modules keep the types to themselves to make sure of that.
 pub(super) trait Lanes: Copy {
-    fn load(block: &Block) -> Self;
-    fn store(self, block: &mut Block);
     fn splat(value: f32) -> Self;
     fn add(self, other: Self) -> Self;
     fn sub(self, other: Self) -> Self;
@@ -20,6 +18,15 @@ pub(super) trait Lanes: Copy {
     fn clamp(self, limit: Self) -> Self;
     /// `self` × 2^n with n the integer that was added to [`ROUNDER`] to give `rounded`.
     fn scale(self, rounded: Self) -> Self;
+}
+
+/// A vector of [`super::LANES`] values.
+pub(super) trait Eight: Lanes {
+    /// Whether the registers suffice to take two states side by side, which share their loads of
+    /// the weights.
+    const PAIRS: bool;
+    fn load(block: &Block) -> Self;
+    fn store(self, block: &mut Block);
 }
 
 /// Adding 1.5 × 2^23 to a small float rounds it to an integer, which is then found in the low bits.
@@ -55,7 +62,7 @@ pub(super) fn power_of_two<V: Lanes>(x: V) -> V {
     upper.mul_add(square, low).scale(rounded)
 }
 
-/// The LSTM cell of eight units in four stages, so that several cells can be taken side by side.
+/// The LSTM cells of a vector of units in four stages, so that several cells can be taken side by side.
 ///
 /// The gate sums i, f, g, o are scaled by [`super::GATE_SCALES`]. With I = e^-i and so on,
 /// σ(f)c + σ(i)tanh(g) = c/(1+F) + (1−G)/((1+I)(1+G)) and σ(o)tanh(c) = (1−C)/((1+O)(1+C)): over

@@ -1,40 +1,53 @@
-//! The products and the LSTM step, written once over [`Lanes`].
+//! The products and the LSTM step, written once over [`Eight`] lanes.
 //!
 //! A sum is always taken in the same order, whatever else is computed beside it: a window gives the
 //! same bits alone as among others. Everything is `inline(always)`: it must end up inside the
 //! function that is compiled for the instruction set.
 
-use super::lanes::{Cell, Lanes};
+use super::lanes::{Cell, Eight};
+use super::panel::Columns;
 use super::{Block, LANES, Panel, Step};
 
 /// See [`super::Kernel::project`]; in the same blocks as [`advance`].
 #[inline(always)]
-pub(super) fn project<V: Lanes>(weights: &Panel, bias: &[Block], x: &[Block], out: &mut [Block]) {
+pub(super) fn project<V: Eight>(weights: &Panel, bias: &[Block], x: &[Block], out: &mut [Block]) {
     let (bias, _) = bias.as_chunks::<4>();
     let (out, _) = out.as_chunks_mut::<4>();
-    let groups = weights.groups();
-    let count = out.len() / groups.max(1);
-    for group in (0..groups).step_by(2) {
-        let two = group + 1 < groups;
-        for from in (0..count / 2 * 2).step_by(2) {
-            project_block::<V, 1, 2>(weights, bias, x, out, group, from);
-            if two {
-                project_block::<V, 1, 2>(weights, bias, x, out, group + 1, from);
-            }
+    for group in (0..weights.groups()).step_by(2) {
+        project_groups::<V>(weights, bias, x, out, group);
+    }
+}
+
+/// Two groups of rows from `group` on, or the last one, for all vectors.
+#[inline(always)]
+pub(super) fn project_groups<V: Eight>(
+    weights: &Panel,
+    bias: &[[Block; 4]],
+    x: &[Block],
+    out: &mut [[Block; 4]],
+    group: usize,
+) {
+    let two = group + 1 < weights.groups();
+    let count = out.len() / weights.groups();
+    let paired = if V::PAIRS { count / 2 * 2 } else { 0 };
+    for from in (0..paired).step_by(2) {
+        project_block::<V, 1, 2>(weights, bias, x, out, group, from);
+        if two {
+            project_block::<V, 1, 2>(weights, bias, x, out, group + 1, from);
         }
-        if count % 2 == 1 {
-            if two {
-                project_block::<V, 2, 1>(weights, bias, x, out, group, count - 1);
-            } else {
-                project_block::<V, 1, 1>(weights, bias, x, out, group, count - 1);
-            }
+    }
+    for from in paired..count {
+        if two {
+            project_block::<V, 2, 1>(weights, bias, x, out, group, from);
+        } else {
+            project_block::<V, 1, 1>(weights, bias, x, out, group, from);
         }
     }
 }
 
 /// `G` groups of rows from `group` on, for `S` vectors from `from` on.
 #[inline(always)]
-fn project_block<V: Lanes, const G: usize, const S: usize>(
+fn project_block<V: Eight, const G: usize, const S: usize>(
     weights: &Panel,
     bias: &[[Block; 4]],
     x: &[Block],
@@ -67,35 +80,47 @@ fn project_block<V: Lanes, const G: usize, const S: usize>(
 /// The weights of two groups (16 KB at H = 64) stay in the first-level cache from one pair of
 /// states to the next.
 #[inline(always)]
-pub(super) fn advance<V: Lanes>(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
+pub(super) fn advance<V: Eight>(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
     let groups = h.len() / step.ring.max(1);
     let pairs = groups.div_ceil(2);
     for index in 0..pairs {
-        let group = 2 * if step.backward {
+        let pair = if step.backward {
             pairs - 1 - index
         } else {
             index
         };
-        let two = group + 1 < groups;
-        for from in (0..step.count / 2 * 2).step_by(2) {
-            units::<V, 1, 2>(step, group, from, h, c);
-            if two {
-                units::<V, 1, 2>(step, group + 1, from, h, c);
-            }
+        advance_groups::<V>(step, 2 * pair, h, c);
+    }
+}
+
+/// Advances the chosen states by two groups of eight units from `group` on, or by the last one.
+#[inline(always)]
+pub(super) fn advance_groups<V: Eight>(
+    step: &Step<'_>,
+    group: usize,
+    h: &mut [Block],
+    c: &mut [Block],
+) {
+    let two = (group + 1) * step.ring < h.len();
+    let paired = if V::PAIRS { step.count / 2 * 2 } else { 0 };
+    for from in (0..paired).step_by(2) {
+        units::<V, 1, 2>(step, group, from, h, c);
+        if two {
+            units::<V, 1, 2>(step, group + 1, from, h, c);
         }
-        if step.count % 2 == 1 {
-            if two {
-                units::<V, 2, 1>(step, group, step.count - 1, h, c);
-            } else {
-                units::<V, 1, 1>(step, group, step.count - 1, h, c);
-            }
+    }
+    for from in paired..step.count {
+        if two {
+            units::<V, 2, 1>(step, group, from, h, c);
+        } else {
+            units::<V, 1, 1>(step, group, from, h, c);
         }
     }
 }
 
 /// Advances `G` groups of eight units of `S` states, from the `from`-th chosen state on.
 #[inline(always)]
-fn units<V: Lanes, const G: usize, const S: usize>(
+fn units<V: Eight, const G: usize, const S: usize>(
     step: &Step<'_>,
     group: usize,
     from: usize,
@@ -150,7 +175,7 @@ type Sums<V, const G: usize, const S: usize> = [[[V; 4]; S]; G];
 
 /// The sums of `S` states, which begin with these `values` `[G]` of each.
 #[inline(always)]
-fn start<V: Lanes, const G: usize, const S: usize>(values: [&[[Block; 4]]; S]) -> Sums<V, G, S> {
+fn start<V: Eight, const G: usize, const S: usize>(values: [&[[Block; 4]]; S]) -> Sums<V, G, S> {
     let mut sums = [[[V::splat(0.0); 4]; S]; G];
     for (g, sums) in sums.iter_mut().enumerate() {
         for (sums, values) in sums.iter_mut().zip(values) {
@@ -164,14 +189,14 @@ fn start<V: Lanes, const G: usize, const S: usize>(values: [&[[Block; 4]]; S]) -
 
 /// Adds the products of `G` groups of rows, from `group` on, with the inputs of `S` states.
 #[inline(always)]
-fn add_product<V: Lanes, const G: usize, const S: usize>(
+fn add_product<V: Eight, const G: usize, const S: usize>(
     sums: &mut Sums<V, G, S>,
     weights: &Panel,
     group: usize,
     inputs: [&[Block]; S],
 ) {
     let depth = weights.depth();
-    let mut rows: [&[[Block; 4 * LANES]]; G] = [&[]; G];
+    let mut rows: [&[Columns]; G] = [&[]; G];
     for (g, rows) in rows.iter_mut().enumerate() {
         *rows = &weights.group(group + g)[..depth];
     }
@@ -187,7 +212,7 @@ fn add_product<V: Lanes, const G: usize, const S: usize>(
             }
             for (sums, rows) in sums.iter_mut().zip(rows) {
                 for quarter in 0..4 {
-                    let weight = V::load(&rows[at][k * 4 + quarter]);
+                    let weight = V::load(&rows[at].0[k * 4 + quarter]);
                     for (sums, factor) in sums.iter_mut().zip(factors) {
                         sums[quarter] = weight.mul_add(factor, sums[quarter]);
                     }

@@ -2,7 +2,7 @@
 
 use std::arch::aarch64::*;
 
-use super::lanes::Lanes;
+use super::lanes::{Eight, Lanes};
 use super::{Block, Panel, Step, lstm};
 
 #[derive(Clone, Copy)]
@@ -11,21 +11,6 @@ struct Neon(float32x4_t, float32x4_t);
 // SAFETY of every block below: NEON belongs to the aarch64 targets that we build for. The loads
 // and stores stay within the eight values of the block that they are given.
 impl Lanes for Neon {
-    #[inline(always)]
-    fn load(block: &Block) -> Self {
-        let (low, high) = block.0.split_at(4);
-        // SAFETY: see above; each half is four values long.
-        unsafe { Neon(vld1q_f32(low.as_ptr()), vld1q_f32(high.as_ptr())) }
-    }
-    #[inline(always)]
-    fn store(self, block: &mut Block) {
-        let (low, high) = block.0.split_at_mut(4);
-        // SAFETY: see above; each half is four values long.
-        unsafe {
-            vst1q_f32(low.as_mut_ptr(), self.0);
-            vst1q_f32(high.as_mut_ptr(), self.1);
-        }
-    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         // SAFETY: see above.
@@ -76,6 +61,25 @@ impl Lanes for Neon {
     #[inline(always)]
     fn scale(self, rounded: Self) -> Self {
         Neon(shift_in(self.0, rounded.0), shift_in(self.1, rounded.1))
+    }
+}
+
+impl Eight for Neon {
+    const PAIRS: bool = true;
+    #[inline(always)]
+    fn load(block: &Block) -> Self {
+        let (low, high) = block.0.split_at(4);
+        // SAFETY: see above; each half is four values long.
+        unsafe { Neon(vld1q_f32(low.as_ptr()), vld1q_f32(high.as_ptr())) }
+    }
+    #[inline(always)]
+    fn store(self, block: &mut Block) {
+        let (low, high) = block.0.split_at_mut(4);
+        // SAFETY: see above; each half is four values long.
+        unsafe {
+            vst1q_f32(low.as_mut_ptr(), self.0);
+            vst1q_f32(high.as_mut_ptr(), self.1);
+        }
     }
 }
 

@@ -5,6 +5,12 @@ use super::{Block, LANES};
 /// Four gates, or four runs of eight rows.
 const QUARTERS: usize = 4;
 
+/// The weights of one group and eight columns, aligned so that the widest load never crosses a
+/// cache line.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[repr(C, align(64))]
+pub(super) struct Columns(pub [Block; QUARTERS * LANES]);
+
 /// A matrix `[rows,K]` packed for products with a vector of K values.
 ///
 /// Rows are taken in groups of four times eight. For each group and each of the K columns the four
@@ -14,8 +20,8 @@ const QUARTERS: usize = 4;
 pub struct Panel {
     groups: usize,
     depth: usize,
-    /// `[groups][8 × depth][4]`
-    blocks: Vec<Block>,
+    /// `[groups][depth]`, each `[8][4]`
+    columns: Vec<Columns>,
 }
 
 impl Panel {
@@ -45,12 +51,13 @@ impl Panel {
         value: impl Fn(usize, usize, usize, usize) -> Option<f32>,
     ) -> Panel {
         let depth = Block::count(columns);
-        let mut blocks = vec![Block::ZERO; groups * depth * LANES * QUARTERS];
+        let mut packed = vec![Columns([Block::ZERO; QUARTERS * LANES]); groups * depth];
         for group in 0..groups {
             for k in 0..columns {
                 for quarter in 0..QUARTERS {
-                    let at = (group * depth * LANES + k) * QUARTERS + quarter;
-                    for (lane, slot) in blocks[at].0.iter_mut().enumerate() {
+                    let eight = &mut packed[group * depth + k / LANES];
+                    let block = &mut eight.0[k % LANES * QUARTERS + quarter];
+                    for (lane, slot) in block.0.iter_mut().enumerate() {
                         *slot = value(group, quarter, lane, k).unwrap_or(0.0);
                     }
                 }
@@ -59,7 +66,7 @@ impl Panel {
         Panel {
             groups,
             depth,
-            blocks,
+            columns: packed,
         }
     }
 
@@ -75,9 +82,8 @@ impl Panel {
 
     /// The weights of one group, eight columns an entry.
     #[inline(always)]
-    pub(super) fn group(&self, group: usize) -> &[[Block; QUARTERS * LANES]] {
-        let length = self.depth * LANES * QUARTERS;
-        self.blocks[group * length..][..length].as_chunks().0
+    pub(super) fn group(&self, group: usize) -> &[Columns] {
+        &self.columns[group * self.depth..][..self.depth]
     }
 }
 

@@ -1,6 +1,6 @@
 //! The kernel in plain Rust: the reference of the others, and the fallback.
 
-use super::lanes::Lanes;
+use super::lanes::{Eight, Lanes};
 use super::{Block, LANES, Panel, Step, lstm};
 
 #[derive(Clone, Copy)]
@@ -16,14 +16,6 @@ fn zip(a: Plain, b: Plain, op: impl Fn(f32, f32) -> f32) -> Plain {
 }
 
 impl Lanes for Plain {
-    #[inline(always)]
-    fn load(block: &Block) -> Self {
-        Plain(block.0)
-    }
-    #[inline(always)]
-    fn store(self, block: &mut Block) {
-        block.0 = self.0;
-    }
     #[inline(always)]
     fn splat(value: f32) -> Self {
         Plain([value; LANES])
@@ -59,6 +51,19 @@ impl Lanes for Plain {
         zip(self, rounded, |a, r| {
             f32::from_bits(a.to_bits().wrapping_add(r.to_bits() << 23))
         })
+    }
+}
+
+impl Eight for Plain {
+    // The compiler does not keep two states in vector registers.
+    const PAIRS: bool = false;
+    #[inline(always)]
+    fn load(block: &Block) -> Self {
+        Plain(block.0)
+    }
+    #[inline(always)]
+    fn store(self, block: &mut Block) {
+        block.0 = self.0;
     }
 }
 

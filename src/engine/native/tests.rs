@@ -250,3 +250,22 @@ fn frames_given_together_are_answered_as_one_by_one() {
         }
     }
 }
+
+#[cfg(target_arch = "x86_64")]
+#[test]
+fn avx512_gives_the_same_bits_as_avx2() {
+    let (Some(avx2), Some(avx512)) = (Kernel::avx2(), Kernel::avx512()) else {
+        return println!("skipped: this processor has no AVX-512");
+    };
+    for shape in SHAPES {
+        let mut numbers = Numbers(11);
+        let model = reference::model(shape, 1.0, &mut numbers);
+        let frames = numbers.take((3 * shape[1] + 2) * shape[0], 10.0);
+        let [one, other] = [avx2, avx512].map(|kernel| {
+            let mut engine = NativeEngine::with_kernel(&model, kernel).unwrap();
+            stream(&mut engine, &frames, shape[0])
+        });
+        assert!(one.iter().any(Option::is_some));
+        assert_eq!(one, other, "{shape:?}");
+    }
+}
