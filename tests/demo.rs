@@ -13,11 +13,14 @@ use std::sync::OnceLock;
 use std::time::Duration;
 
 use anomalyd::alarm::{AlarmEvent, AlarmKind, Transition};
+use anomalyd::engine::kernel::Kernel;
+use anomalyd::engine::native::NativeEngine;
 use anomalyd::engine::torch::{TorchConfig, locate};
+use anomalyd::engine::{Engine, Expectation, Turn};
 use anomalyd::frame::Timestamp;
 use anomalyd::frame::align::AlignConfig;
-use anomalyd::model::ModelFile;
 use anomalyd::model::manifest::HeadKind;
+use anomalyd::model::{ModelFile, Network};
 use anomalyd::pipeline::{EngineChoice, Happening, Pipeline, PipelineConfig, Stream, open_engine};
 use anomalyd::simulate::faults::{self, FaultKind};
 use anomalyd::simulate::{FaultEvent, Plant, SENSORS, SensorKind};
@@ -213,5 +216,54 @@ fn the_script_shows_what_is_tested_here() {
         "replay --model models/demo.pt",
     ] {
         assert!(script.contains(part), "scripts/demo.sh lacks: {part}");
+    }
+}
+
+/// The model file holds libtorch's answers to its golden windows, so this needs no libtorch.
+#[test]
+fn every_kernel_gives_libtorchs_answers_alone_and_ahead() {
+    let model = model();
+    let (sensors, window) = (model.manifest.sensors.len(), model.manifest.window);
+    let Network::GraphLstm(network) = &model.network else {
+        panic!("the demo's model is not of our architecture");
+    };
+    let golden = &model.golden;
+    let torch = golden.torch.as_ref().unwrap();
+    // The golden windows are those of consecutive frames.
+    let newest = |values: &[f32]| -> Vec<f32> {
+        let windows = values.chunks_exact(window * sensors);
+        windows
+            .flat_map(|w| w[(window - 1) * sensors..].to_vec())
+            .collect()
+    };
+    let mut frames = golden.windows[..(window - 1) * sensors].to_vec();
+    frames.extend(newest(&golden.windows));
+    for kernel in Kernel::available() {
+        let close = |ours: &[f32], theirs: &[f32]| {
+            assert_eq!(ours.len(), theirs.len());
+            let off = ours.iter().zip(theirs).map(|(a, b)| (a - b).abs());
+            let off = off.fold(0.0, f32::max);
+            println!("{}: {off:.2e}", kernel.name());
+            assert!(off < 1e-5, "{}: {off:.1e}", kernel.name());
+        };
+        let mut engine = NativeEngine::with_kernel(network, kernel).unwrap();
+        let whole = engine.run_windows(&golden.windows, golden.count).unwrap();
+        close(&whole.reconstruction, &torch.reconstruction);
+        close(&whole.neighbour, &torch.neighbour);
+        let turn = |x: &[f32]| Turn {
+            x: x.to_vec(),
+            ..Turn::new(sensors)
+        };
+        let mut turns: Vec<Turn> = frames.chunks_exact(sensors).map(turn).collect();
+        engine.run(&mut turns);
+        let complete = &turns[window - 1..];
+        let all = |part: fn(&Expectation) -> &[f32]| -> Vec<f32> {
+            complete
+                .iter()
+                .flat_map(|turn| part(&turn.expectation).to_vec())
+                .collect()
+        };
+        close(&all(|e| &e.reconstruction), &newest(&torch.reconstruction));
+        close(&all(|e| &e.neighbour), &torch.neighbour);
     }
 }

@@ -63,6 +63,7 @@ impl Lanes for Avx2 {
 
 impl Eight for Avx2 {
     const PAIRS: bool = true;
+    const IN_PARTS: bool = false;
     #[inline(always)]
     fn load(block: &Block) -> Self {
         // SAFETY: see above; the block is readable and 32-byte aligned.

@@ -25,6 +25,9 @@ pub(super) trait Eight: Lanes {
     /// Whether the registers suffice to take two states side by side, which share their loads of
     /// the weights.
     const PAIRS: bool;
+    /// Whether eight columns are summed up by themselves before they are added, because a
+    /// multiply-add rounds twice: long sums would be too far off otherwise.
+    const IN_PARTS: bool;
     fn load(block: &Block) -> Self;
     fn store(self, block: &mut Block);
 }

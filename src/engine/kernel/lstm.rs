@@ -205,17 +205,36 @@ fn add_product<V: Eight, const G: usize, const S: usize>(
         *x = &input[..depth];
     }
     for at in 0..depth {
-        for k in 0..LANES {
-            let mut factors = [V::splat(0.0); S];
-            for (factor, x) in factors.iter_mut().zip(x) {
-                *factor = V::splat(x[at].0[k]);
-            }
-            for (sums, rows) in sums.iter_mut().zip(rows) {
-                for quarter in 0..4 {
-                    let weight = V::load(&rows[at].0[k * 4 + quarter]);
-                    for (sums, factor) in sums.iter_mut().zip(factors) {
-                        sums[quarter] = weight.mul_add(factor, sums[quarter]);
-                    }
+        if V::IN_PARTS {
+            let mut part = [[[V::splat(0.0); 4]; S]; G];
+            add_columns(&mut part, rows, x, at);
+            let (sums, part) = (sums.as_flattened_mut(), part.as_flattened());
+            let both = sums.as_flattened_mut().iter_mut().zip(part.as_flattened());
+            both.for_each(|(sum, part)| *sum = sum.add(*part));
+        } else {
+            add_columns(sums, rows, x, at);
+        }
+    }
+}
+
+/// Adds the products of the `at`-th eight columns.
+#[inline(always)]
+fn add_columns<V: Eight, const G: usize, const S: usize>(
+    sums: &mut Sums<V, G, S>,
+    rows: [&[Columns]; G],
+    x: [&[Block]; S],
+    at: usize,
+) {
+    for k in 0..LANES {
+        let mut factors = [V::splat(0.0); S];
+        for (factor, x) in factors.iter_mut().zip(x) {
+            *factor = V::splat(x[at].0[k]);
+        }
+        for (sums, rows) in sums.iter_mut().zip(rows) {
+            for quarter in 0..4 {
+                let weight = V::load(&rows[at].0[k * 4 + quarter]);
+                for (sums, factor) in sums.iter_mut().zip(factors) {
+                    sums[quarter] = weight.mul_add(factor, sums[quarter]);
                 }
             }
         }

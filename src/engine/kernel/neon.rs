@@ -66,6 +66,7 @@ impl Lanes for Neon {
 
 impl Eight for Neon {
     const PAIRS: bool = true;
+    const IN_PARTS: bool = false;
     #[inline(always)]
     fn load(block: &Block) -> Self {
         let (low, high) = block.0.split_at(4);

@@ -57,6 +57,7 @@ impl Lanes for Plain {
 impl Eight for Plain {
     // The compiler does not keep two states in vector registers.
     const PAIRS: bool = false;
+    const IN_PARTS: bool = true;
     #[inline(always)]
     fn load(block: &Block) -> Self {
         Plain(block.0)
