@@ -1,8 +1,9 @@
 //! CPU time of one window of the seed's model (51 sensors, T = 10, H = 64), streamed frame by frame.
 //!
 //! `cargo bench --bench window`. Each entry of the group `window` answers one more frame of the
-//! same endless stream; another engine is one more call of [`bench_engine`]. `naive` is what the
-//! formulas say, in plain loops without any reuse: the ratio is what the engine's design gains.
+//! same endless stream; another engine is one more call of [`bench_engine`]; `ahead` answers 32 frames
+//! together and gives the time of one. `naive` is what the formulas say, in plain loops without any
+//! reuse: the ratio is what the engine's design gains.
 //! The times are CPU times of the benching thread, so other load on the machine does not count in
 //! full (it still takes cache and clock). `libtorch` adds the CPU time of its worker process, and is
 //! skipped with the reason where there is none (scripts/build-torch.sh makes it).
@@ -13,7 +14,7 @@ use std::time::Duration;
 use anomalyd::engine::kernel::Kernel;
 use anomalyd::engine::native::NativeEngine;
 use anomalyd::engine::torch::{TorchConfig, TorchEngine};
-use anomalyd::engine::{Engine, Expectation};
+use anomalyd::engine::{Engine, Expectation, Turn};
 use anomalyd::model::torchscript::save_network;
 use anomalyd::model::{Autoencoder, GraphLstm, Linear, LstmLayer};
 use criterion::measurement::{Measurement, ValueFormatter, WallTime};
@@ -32,7 +33,11 @@ fn windows(criterion: &mut Criterion<CpuTime>) {
     group.throughput(Throughput::Elements(1));
     for kernel in Kernel::available() {
         match NativeEngine::with_kernel(&model, kernel) {
-            Ok(engine) => bench_engine(&mut group, &format!("native/{}", kernel.name()), engine),
+            Ok(engine) => {
+                let name = format!("native/{}", kernel.name());
+                bench_ahead(&mut group, &format!("{name}/ahead"), engine.clone());
+                bench_engine(&mut group, &name, engine);
+            }
             Err(error) => panic!("the model of this bench is refused: {error}"),
         }
     }
@@ -131,6 +136,31 @@ fn bench_engine(group: &mut BenchmarkGroup<'_, CpuTime>, name: &str, mut engine:
     };
     while !step() {}
     group.bench_function(name, |bencher| bencher.iter(&mut step));
+}
+
+/// Frames that `replay` gives an engine together
+const AHEAD: usize = 32;
+
+/// Adds an entry that feeds [`AHEAD`] frames together, as `replay` does; the time is that of one.
+fn bench_ahead(group: &mut BenchmarkGroup<'_, CpuTime>, name: &str, mut engine: impl Engine) {
+    let frames = stream();
+    let turn = |x: &[f32]| Turn {
+        x: x.to_vec(),
+        ..Turn::new(SENSORS)
+    };
+    let mut turns: Vec<Turn> = frames.chunks_exact(SENSORS).take(AHEAD).map(turn).collect();
+    engine.run(&mut turns);
+    group.bench_function(name, |bencher| {
+        bencher.iter_custom(|windows| {
+            let calls = windows.div_ceil(AHEAD as u64);
+            let start = CpuTime.start();
+            for _ in 0..calls {
+                engine.run(black_box(&mut turns));
+            }
+            let made = calls * AHEAD as u64;
+            CpuTime.end(start).mul_f64(windows as f64 / made as f64)
+        });
+    });
 }
 
 /// The reconstruction of a whole window, computed from nothing.

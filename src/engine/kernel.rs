@@ -16,6 +16,7 @@ mod lstm;
 mod neon;
 mod panel;
 mod portable;
+mod roofline;
 #[cfg(test)]
 mod tests;
 
@@ -250,6 +251,43 @@ impl Kernel {
             // SAFETY: the aarch64 targets that we build for have NEON.
             #[cfg(target_arch = "aarch64")]
             Kind::Neon => unsafe { neon::advance(step, h, c) },
+        }
+    }
+
+    /// Makes at least `count` multiply-adds that never wait, and returns how many and what came of
+    /// them: the machine's peak, for benches. None for the portable kernel, whose code has no say in
+    /// which registers it gets.
+    pub fn multiply_adds(self, count: usize) -> Option<(usize, f32)> {
+        let rounds = |lanes: usize| count.div_ceil(roofline::CHAINS * lanes);
+        let made = |lanes: usize| rounds(lanes) * roofline::CHAINS * lanes;
+        match self.0 {
+            Kind::Portable => None,
+            // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Some((made(8), unsafe { avx2::multiply_adds(rounds(8)) })),
+            // SAFETY: Kind::Avx512 exists only where AVX-512F, AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Some((made(16), unsafe { avx512::multiply_adds(rounds(16)) })),
+            // SAFETY: the aarch64 targets that we build for have NEON.
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => Some((made(8), unsafe { neon::multiply_adds(rounds(8)) })),
+        }
+    }
+
+    /// Reads the weights of `panel` `passes` times and returns their sum's first lane: the
+    /// machine's bandwidth, for benches. None for the portable kernel.
+    pub fn read(self, panel: &Panel, passes: usize) -> Option<f32> {
+        match self.0 {
+            Kind::Portable => None,
+            // SAFETY: Kind::Avx2 exists only where AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx2 => Some(unsafe { avx2::read(panel, passes) }),
+            // SAFETY: Kind::Avx512 exists only where AVX-512F, AVX2 and FMA were detected.
+            #[cfg(target_arch = "x86_64")]
+            Kind::Avx512 => Some(unsafe { avx512::read(panel, passes) }),
+            // SAFETY: the aarch64 targets that we build for have NEON.
+            #[cfg(target_arch = "aarch64")]
+            Kind::Neon => Some(unsafe { neon::read(panel, passes) }),
         }
     }
 }

@@ -3,7 +3,7 @@
 use std::arch::x86_64::*;
 
 use super::lanes::{Eight, Lanes};
-use super::{Block, Panel, Step, lstm};
+use super::{Block, Panel, Step, lstm, roofline};
 
 #[derive(Clone, Copy)]
 pub(super) struct Avx2(__m256);
@@ -88,4 +88,27 @@ pub(super) unsafe fn project(weights: &Panel, bias: &[Block], x: &[Block], out: 
 #[target_feature(enable = "avx2,fma")]
 pub(super) unsafe fn advance(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
     lstm::advance::<Avx2>(step, h, c);
+}
+
+/// See [`super::Kernel::multiply_adds`].
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn multiply_adds(rounds: usize) -> f32 {
+    let mut out = Block::ZERO;
+    roofline::multiply_add::<Avx2>(rounds).store(&mut out);
+    out.0[0]
+}
+
+/// See [`super::Kernel::read`].
+///
+/// # Safety
+/// The processor has AVX2 and FMA.
+#[target_feature(enable = "avx2,fma")]
+pub(super) unsafe fn read(panel: &Panel, passes: usize) -> f32 {
+    let mut out = Block::ZERO;
+    roofline::read::<Avx2, 32>(panel, passes, |columns, at| Avx2::load(&columns.0[at]))
+        .store(&mut out);
+    out.0[0]
 }

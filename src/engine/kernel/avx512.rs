@@ -10,7 +10,7 @@ use std::arch::x86_64::*;
 use super::avx2::Avx2;
 use super::lanes::{Cell, Lanes};
 use super::panel::Columns;
-use super::{Block, LANES, Panel, Step, lstm};
+use super::{Block, LANES, Panel, Step, lstm, roofline};
 
 #[derive(Clone, Copy)]
 struct Sixteen(__m512);
@@ -336,4 +336,27 @@ pub(super) unsafe fn advance(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) 
             lstm::advance_groups::<Avx2>(step, group + left - 1, h, c);
         }
     }
+}
+
+/// See [`super::Kernel::multiply_adds`].
+///
+/// # Safety
+/// The processor has AVX-512F, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) unsafe fn multiply_adds(rounds: usize) -> f32 {
+    let mut out = [Block::ZERO; 2];
+    roofline::multiply_add::<Sixteen>(rounds).store(&mut out);
+    out[0].0[0]
+}
+
+/// See [`super::Kernel::read`].
+///
+/// # Safety
+/// The processor has AVX-512F, AVX2 and FMA.
+#[target_feature(enable = "avx512f,avx2,fma")]
+pub(super) unsafe fn read(panel: &Panel, passes: usize) -> f32 {
+    let load = |columns: &Columns, at: usize| Sixteen::load(&columns.0.as_chunks().0[at]);
+    let mut out = [Block::ZERO; 2];
+    roofline::read::<Sixteen, 16>(panel, passes, load).store(&mut out);
+    out[0].0[0]
 }

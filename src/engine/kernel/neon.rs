@@ -3,7 +3,7 @@
 use std::arch::aarch64::*;
 
 use super::lanes::{Eight, Lanes};
-use super::{Block, Panel, Step, lstm};
+use super::{Block, Panel, Step, lstm, roofline};
 
 #[derive(Clone, Copy)]
 struct Neon(float32x4_t, float32x4_t);
@@ -106,4 +106,27 @@ pub(super) unsafe fn project(weights: &Panel, bias: &[Block], x: &[Block], out: 
 #[target_feature(enable = "neon")]
 pub(super) unsafe fn advance(step: &Step<'_>, h: &mut [Block], c: &mut [Block]) {
     lstm::advance::<Neon>(step, h, c);
+}
+
+/// See [`super::Kernel::multiply_adds`].
+///
+/// # Safety
+/// The processor has NEON.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn multiply_adds(rounds: usize) -> f32 {
+    let mut out = Block::ZERO;
+    roofline::multiply_add::<Neon>(rounds).store(&mut out);
+    out.0[0]
+}
+
+/// See [`super::Kernel::read`].
+///
+/// # Safety
+/// The processor has NEON.
+#[target_feature(enable = "neon")]
+pub(super) unsafe fn read(panel: &Panel, passes: usize) -> f32 {
+    let mut out = Block::ZERO;
+    roofline::read::<Neon, 32>(panel, passes, |columns, at| Neon::load(&columns.0[at]))
+        .store(&mut out);
+    out.0[0]
 }
