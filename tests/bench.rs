@@ -103,6 +103,10 @@ fn a_throttled_machine_gets_no_verdict_and_a_broker_that_is_down_leaves_a_partia
         .command
         .args(["--seconds", "3", "--broker", &broker]);
     measurement.command.args(["--accept", "load,uncapped"]);
+    // An engine that is not here, as well.
+    measurement
+        .command
+        .args(["--engine", "both", "--torch-worker", "/nowhere/worker"]);
     let ran = measurement.finish();
     assert_eq!(ran.status, Some(1), "{}", ran.stderr);
     assert_eq!(ran.result["verdict"]["seed_pass"], Value::Null);
@@ -113,6 +117,8 @@ fn a_throttled_machine_gets_no_verdict_and_a_broker_that_is_down_leaves_a_partia
     assert_eq!(ran.result["partial"], true);
     let missing = ran.result["missing"].to_string();
     assert!(missing.contains(&broker), "{missing}");
+    assert!(missing.contains("/nowhere/worker"), "{missing}");
+    assert_eq!(ran.result["engines"].as_array().unwrap().len(), 1);
     // All else was measured.
     assert_eq!(ran.result["engines"][0]["metrics"][0]["id"], "memory");
     assert!(ran.result["engines"][0]["metrics"][0]["value"].is_number());

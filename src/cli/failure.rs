@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use super::bench::Incomparable;
 use super::print::tell;
 use super::recording::Unfit;
-use crate::bench::OutcomeError;
+use crate::bench::{BenchError, OutcomeError};
 use crate::config::ConfigError;
 use crate::ingest::csv::{AbsentSensors, CsvError};
 use crate::model::ModelError;
@@ -76,6 +76,8 @@ fn exit_status(error: &anyhow::Error) -> u8 {
         } else if let Some(train) = cause.downcast_ref::<TrainError>() {
             of_train(train)
         } else if let Some(OpenError::Disagrees { .. }) = cause.downcast_ref() {
+            Some(DATA)
+        } else if let Some(BenchError::Model(_)) = cause.downcast_ref() {
             Some(DATA)
         } else {
             let of_data = cause.is::<ModelError>()
