@@ -64,7 +64,7 @@ if perf record -q -e cpu-clock -o "$work/try.data" true 2>/dev/null; then
     under_load "$rate" "$seconds" perf record -q -e cpu-clock -F 999 --call-graph dwarf,16384 -o "$out/cpu.data"
     perf script --no-inline -i "$out/cpu.data" 2>/dev/null >"$work/cpu.txt"
     "$inferno/inferno-collapse-perf" <"$work/cpu.txt" 2>/dev/null | readable >"$out/cpu.stacks"
-    flamegraph "CPU time, $what" samples "$out/cpu.svg" <"$out/cpu.stacks"
+    flamegraph "CPU time, $what" ns "$out/cpu.svg" <"$out/cpu.stacks"
 else
     echo "profile.sh: perf may not sample here: instructions are counted instead, on 2000 rows"
     need_packages valgrind

@@ -143,6 +143,22 @@ impl Daemon {
         self.child.id()
     }
 
+    /// How often a thread has had nothing to do and was woken.
+    pub fn waits_of(&self, thread: &str) -> u64 {
+        let tasks = fs::read_dir(format!("/proc/{}/task", self.child.id())).unwrap();
+        let read = |task: &Path, file| fs::read_to_string(task.join(file)).unwrap();
+        let mut tasks = tasks.map(|task| task.unwrap().path());
+        let task = tasks.find(|task| read(task, "comm").trim() == thread);
+        let status = read(&task.unwrap(), "status");
+        let waits = |line: &str| {
+            line.strip_prefix("voluntary_ctxt_switches:")?
+                .trim()
+                .parse()
+                .ok()
+        };
+        status.lines().find_map(waits).unwrap()
+    }
+
     pub fn log(&self) -> String {
         self.log.get().join("\n")
     }

@@ -78,6 +78,8 @@ async fn plain_numbers_are_dated_by_their_arrival() {
     let daemon = site.run();
     daemon.until_log("51 topics");
     let mut publisher = Publisher::new(broker.port);
+    let waits = daemon.waits_of("infer");
+    let mut samples = 0;
     let mut beat = tokio::time::interval(Duration::from_millis(100));
     for line in &plant().lines[FAULT_ROW - 30..FAULT_ROW + 40] {
         beat.tick().await;
@@ -85,10 +87,17 @@ async fn plain_numbers_are_dated_by_their_arrival() {
         for sensor in plant().sensors() {
             let payload = row[&sensor].to_string();
             publisher.publish(&format!("plant/{sensor}"), payload).await;
+            samples += 1;
         }
     }
     publisher.finish().await;
     let raised = daemon.until_alarm("anomaly", "raised", 1);
+    // Woken by frames, not by samples: some two times for each of the former.
+    let waits = daemon.waits_of("infer") - waits;
+    assert!(
+        waits < samples / 8,
+        "{waits} wake-ups for {samples} samples"
+    );
     let sensor = raised["sensors"][0]["sensor"].as_str().unwrap();
     let spoofed = [
         "AIT201", "AIT202", "AIT402", "AIT501", "AIT502", "AIT503", "PIT502", "TIT101",
