@@ -40,6 +40,9 @@ scripts/build-torch.sh
 export ANOMALYD_TORCH=$PWD/target/torch/anomalyd-torch
 export ANOMALYD_REQUIRE_ALL=1
 
+step "Python with ONNX Runtime, for tests/onnx.rs"
+scripts/python-env.sh
+
 step "tests of both engines"
 cargo test --locked --no-fail-fast 2>&1 | tee target/test.log
 counted=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/test.log)

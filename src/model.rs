@@ -5,6 +5,7 @@ mod file;
 pub mod golden;
 pub mod manifest;
 mod network;
+pub mod onnx;
 pub mod torchscript;
 mod weights;
 

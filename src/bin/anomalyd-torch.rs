@@ -1,6 +1,8 @@
 //! The torch worker: the only program of the project that links libtorch. anomalyd starts it
 //! (`engine::torch`); it is not meant to be called by hand.
 
+#[path = "anomalyd-torch/bench.rs"]
+mod bench;
 #[path = "anomalyd-torch/memory.rs"]
 mod memory;
 #[path = "anomalyd-torch/parent.rs"]
@@ -42,6 +44,22 @@ enum Command {
         #[arg(long, default_value_t = 1)]
         threads: i32,
     },
+    /// Run windows for scripts/compare-engines.sh: commands on stdin.
+    #[command(hide = true)]
+    Bench {
+        /// The model file.
+        #[arg(long)]
+        model: PathBuf,
+        /// Frames in a window (T).
+        #[arg(long)]
+        window: u32,
+        /// Sensors in a frame (F).
+        #[arg(long)]
+        sensors: u32,
+        /// The stream of frames.
+        #[arg(long)]
+        frames: PathBuf,
+    },
     /// Train one autoencoder: progress as JSON lines on stdout.
     Train {
         /// The job, as JSON.
@@ -74,6 +92,12 @@ fn main() -> ExitCode {
             sensors,
             threads,
         } => serve::run(&model, window, sensors, threads),
+        Command::Bench {
+            model,
+            window,
+            sensors,
+            frames,
+        } => bench::run(&model, window, sensors, &frames),
         Command::Train { spec, threads } => train::run(&spec, threads),
     });
     match outcome {

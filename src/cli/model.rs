@@ -1,6 +1,7 @@
 //! `anomalyd model`: what is in a model file, whether this machine reproduces it, models of modules
-//! from elsewhere, and the way back to the model of before.
+//! from elsewhere, the way to other runtimes, and the way back to the model of before.
 
+mod export;
 mod inspect;
 mod rollback;
 mod verify;
@@ -21,6 +22,8 @@ pub enum ModelCommand {
     Verify(verify::VerifyArgs),
     /// Make a model of a TorchScript module that was trained elsewhere
     Wrap(Box<wrap::WrapArgs>),
+    /// Write the model as an ONNX file, for other runtimes
+    Export(export::ExportArgs),
     /// Go back to the model that was in force before
     Rollback(rollback::RollbackArgs),
 }
@@ -32,6 +35,7 @@ pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
         ModelCommand::Inspect(args) => inspect::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Verify(args) => verify::run(args),
         ModelCommand::Wrap(args) => wrap::run(&args).map(|()| ExitCode::SUCCESS),
+        ModelCommand::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Rollback(args) => rollback::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -51,7 +51,8 @@ pub fn save_entries(path: &Path, entries: &[Entry]) -> Result<(), ModelError> {
     })
 }
 
-fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
+/// Puts `bytes` at `path`, which is at every moment the old file or the whole new one.
+pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
     // Renaming onto a device such as /dev/null would take it away from the whole system.
     if fs::metadata(path).is_ok_and(|there| !there.is_file()) {
         let reason = "exists and is not a file; give another name";

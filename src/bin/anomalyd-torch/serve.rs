@@ -21,20 +21,13 @@ const LIBTORCH: &str = "2.6";
 pub fn run(model: &Path, window: u32, sensors: u32, threads: i32) -> Result<(), String> {
     parent::end_with_parent()?;
     memory::be_killed_first();
-    tch::set_num_threads(threads);
-    // The profiling executor costs 3 MB and a tenth of the time: a few large operators leave
-    // nothing to fuse.
-    tch::jit::set_graph_executor_optimize(false);
     let mut output = Vec::new();
-    let warm = |(module, digest)| {
-        let shape = Shape {
-            batch: 1,
-            window,
-            sensors,
-        };
-        warm_up(&module, shape).map(|()| (module, digest))
+    let shape = Shape {
+        batch: 1,
+        window,
+        sensors,
     };
-    let (module, digest) = match load(model).and_then(warm) {
+    let (module, digest) = match open(model, shape, threads) {
         Ok(loaded) => loaded,
         Err(message) => {
             say(
@@ -80,6 +73,16 @@ pub fn run(model: &Path, window: u32, sensors: u32, threads: i32) -> Result<(), 
     Ok(())
 }
 
+/// The module of a model file, warm for windows of `shape`, and the SHA-256 of the file.
+pub fn open(model: &Path, shape: Shape, threads: i32) -> Result<(CModule, [u8; 32]), String> {
+    tch::set_num_threads(threads);
+    // The profiling executor costs 3 MB and a tenth of the time: a few large operators leave
+    // nothing to fuse.
+    tch::jit::set_graph_executor_optimize(false);
+    let (module, digest) = load(model)?;
+    warm_up(&module, shape).map(|()| (module, digest))
+}
+
 /// The module, in eval mode, and the SHA-256 of its file.
 fn load(path: &Path) -> Result<(CModule, [u8; 32]), String> {
     // One read for both, so that the digest is that of what was loaded.
@@ -109,7 +112,8 @@ fn warm_up(module: &CModule, shape: Shape) -> Result<(), String> {
 
 type Outputs = (Vec<f32>, Option<Vec<f32>>);
 
-fn forward(module: &CModule, shape: Shape, windows: &[f32]) -> Result<Outputs, String> {
+/// Reconstruction `[B,T,F]` and neighbour estimate `[B,F]`.
+pub fn forward(module: &CModule, shape: Shape, windows: &[f32]) -> Result<Outputs, String> {
     let [batch, window, sensors] = [shape.batch, shape.window, shape.sensors].map(i64::from);
     let input = Tensor::from_slice(windows).view([batch, window, sensors]);
     let output = module

@@ -1,4 +1,4 @@
-//! Where the model goes: seen before minutes of training to be writable, without losing another
+//! Where a result goes: seen before minutes of training to be writable, without losing another
 //! file. May import everything.
 
 use std::fs::{self, File, OpenOptions};
@@ -12,20 +12,46 @@ use crate::train::Trained;
 /// What a ZIP archive begins with, and so every model file.
 const ARCHIVE: &[u8; 4] = b"PK\x03\x04";
 
+/// A kind of result: the option that says where it goes, what it is called, what it begins with.
+pub struct Product {
+    pub option: &'static str,
+    pub called: &'static str,
+    pub start: &'static [u8],
+}
+
+const MODEL: Product = Product {
+    option: "--out",
+    called: "a model",
+    start: ARCHIVE,
+};
+
 /// Checks that a model can be written to `out`. What is there already is replaced only where it is
 /// an archive, and none of the `inputs`.
 ///
 /// # Errors
 /// It cannot be written ([`Unwritable`]), or another file would be lost ([`Usage`]).
 pub fn writable<'a>(out: &Path, inputs: impl Iterator<Item = &'a Path>) -> anyhow::Result<()> {
+    writable_as(&MODEL, out, inputs)
+}
+
+/// As [`writable`], for another kind of result.
+///
+/// # Errors
+/// As for [`writable`].
+pub fn writable_as<'a>(
+    product: &Product,
+    out: &Path,
+    inputs: impl Iterator<Item = &'a Path>,
+) -> anyhow::Result<()> {
+    let Product { option, called, .. } = product;
     let place = out.display();
     let cannot = |reason: String| Unwritable(format!("{place}: cannot be written: {reason}"));
     match fs::metadata(out) {
         Ok(there) if there.is_dir() => {
-            return Err(Usage(format!("--out {place} is a folder; name a file in it")).into());
+            return Err(Usage(format!("{option} {place} is a folder; name a file in it")).into());
         }
         Ok(there) if !there.is_file() => {
-            return Err(Usage(format!("--out {place} is not a file; give another name")).into());
+            return Err(Usage(format!("{option} {place} is not a file; give another name")).into());
         }
         Ok(_) => {
             let same = |input: &Path| match (fs::canonicalize(input), fs::canonicalize(out)) {
@@ -33,9 +59,10 @@ pub fn writable<'a>(out: &Path, inputs: impl Iterator<Item = &'a Path>) -> anyho
                 _ => false,
             };
             let mut inputs = inputs;
-            if inputs.any(same) || !replaceable(out).map_err(|e| cannot(e.to_string()))? {
+            if inputs.any(same) || !replaceable(product, out).map_err(|e| cannot(e.to_string()))? {
                 return Err(Usage(format!(
-                    "--out {place} exists and is not a model; give another name, or remove it first"
+                    "{option} {place} exists and is not {called}; give another name, or remove it \
+                     first"
                 ))
                 .into());
             }
@@ -78,13 +105,13 @@ pub fn save(trained: &Trained, out: &Path) -> anyhow::Result<ModelFile> {
     Err(Unwritable(format!("cannot write the model: {error}; {kept}")).into())
 }
 
-/// Whether `path` holds a model, or nothing at all.
-fn replaceable(path: &Path) -> io::Result<bool> {
-    let mut start = Vec::new();
+/// Whether `path` holds such a result already, or nothing at all.
+fn replaceable(product: &Product, path: &Path) -> io::Result<bool> {
+    let mut there = Vec::new();
     File::open(path)?
-        .take(ARCHIVE.len() as u64)
-        .read_to_end(&mut start)?;
-    Ok(start.is_empty() || start == ARCHIVE)
+        .take(product.start.len() as u64)
+        .read_to_end(&mut there)?;
+    Ok(there.is_empty() || there == product.start)
 }
 
 #[cfg(test)]
