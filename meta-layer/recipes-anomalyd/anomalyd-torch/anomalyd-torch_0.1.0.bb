@@ -14,12 +14,13 @@ DEPENDS += "libtorch-bin"
 COMPATIBLE_HOST = "aarch64.*-linux"
 
 LIBTORCH_DIR = "${libdir}/libtorch"
-export LIBTORCH = "${STAGING_DIR_TARGET}${LIBTORCH_DIR}/torch"
+export LIBTORCH = "${STAGING_DIR_TARGET}${LIBTORCH_DIR}"
 export LIBTORCH_CXX11_ABI = "1"
 
+# libtorch's own libraries carry no path: with the old kind of tag the worker's counts for them, too.
 RUSTFLAGS:append = " \
-    -Clink-arg=-Wl,-rpath,${LIBTORCH_DIR}/torch/lib \
-    -Clink-arg=-Wl,-rpath-link,${STAGING_DIR_TARGET}${LIBTORCH_DIR}/torch.libs \
+    -Clink-arg=-Wl,--disable-new-dtags,-rpath,${LIBTORCH_DIR}/lib \
+    -Clink-arg=-Wl,-rpath-link,${STAGING_DIR_TARGET}${LIBTORCH_DIR}/lib \
 "
 
 CARGO_BUILD_FLAGS:append = " --features torch --bin anomalyd-torch"

@@ -1,36 +1,23 @@
 SUMMARY = "libtorch, prebuilt for 64-bit Arm"
-DESCRIPTION = "PyTorch's C++ libraries and headers with the libraries that they need, from PyTorch's wheel."
+DESCRIPTION = "PyTorch's C++ libraries and headers with the libraries that they need, as Debian 13 builds them."
 HOMEPAGE = "https://pytorch.org/"
 SECTION = "libs"
-LICENSE = "Apache-2.0 & BSD-2-Clause & BSD-3-Clause & BSL-1.0 & GPL-3.0-with-GCC-exception & MIT"
-LIC_FILES_CHKSUM = "file://torch-2.6.0.dist-info/LICENSE;md5=e772b8b051da6b9591196966b94097c9"
+LICENSE = "\
+    Apache-2.0 & BSD-2-Clause & BSD-3-Clause & BSL-1.0 & GPL-3.0-with-GCC-exception & \
+    LGPL-2.1-or-later & LGPL-3.0-or-later & MIT & Zlib \
+"
 CVE_PRODUCT = "pytorch"
 
+# Each package from Debian's archive with its checksum, what of it is installed, the licences.
+require libtorch-debian.inc
+
+# Debian builds for any 64-bit Arm, and so for the Raspberry Pi 4. PyTorch's own wheel does not: it has
+# instructions that a Cortex-A72 lacks (docs/decisions/0017-card-layout.md).
 COMPATIBLE_HOST = "aarch64.*-linux"
-# Built against glibc 2.28; musl has no such symbols.
 COMPATIBLE_HOST:libc-musl = "null"
 
-inherit pypi
-
-PYPI_PACKAGE = "torch"
-PYPI_PACKAGE_EXT = "whl"
-# The class knows source archives only. A wheel is below the name of its Python instead of below
-# "source", and is a zip archive by another name.
-LIBTORCH_WHEEL = "torch-${PV}-cp312-cp312-manylinux_2_28_aarch64.whl"
-PYPI_SRC_URI = "${@libtorch_wheel_uri(d)}"
-SRC_URI[sha256sum] = "b789069020c5588c70d5c2158ac0aa23fd24a028f34a8b4fcb8fcb4d7efcf5fb"
-
-UPSTREAM_CHECK_REGEX = "torch-(?P<pver>\d+(\.\d+)+)-cp312-cp312-manylinux_2_28_aarch64\.whl"
-
-def libtorch_wheel_uri(d):
-    wheel = d.getVar('LIBTORCH_WHEEL')
-    uri = pypi_src_uri(d).split(';')[0].replace('/source/', '/cp312/')
-    return '%s/%s;downloadfilename=%s.zip' % (uri.rsplit('/', 1)[0], wheel, wheel)
-
-S = "${UNPACKDIR}"
-
-# A build from source takes hours, and more memory than most build machines have. What is in the wheel
-# is taken as it is: stripping or changing paths broke its page alignment.
+# A build from source takes hours, and more memory than most build machines have. What is in the packages
+# is taken as it is: changing the libraries broke their page alignment.
 INHIBIT_PACKAGE_DEBUG_SPLIT = "1"
 INHIBIT_PACKAGE_STRIP = "1"
 INHIBIT_SYSROOT_STRIP = "1"
@@ -40,21 +27,23 @@ do_compile[noexec] = "1"
 
 LIBTORCH_DIR = "${libdir}/libtorch"
 
-# The libraries find each other by paths relative to themselves, so the folders stay as they are. What
-# is only for Python is left out.
+# A folder of their own: nothing but the worker shall load these. It has the shape that torch-sys wants.
 do_install() {
-    install -d ${D}${LIBTORCH_DIR}/torch/lib ${D}${LIBTORCH_DIR}/torch.libs
-    for library in libtorch.so libtorch_cpu.so libc10.so; do
-        install -m 0755 ${S}/torch/lib/$library ${D}${LIBTORCH_DIR}/torch/lib/
+    install -d ${D}${LIBTORCH_DIR}/lib ${D}${LIBTORCH_DIR}/include
+    for library in ${LIBTORCH_LIBRARIES}; do
+        install -m 0644 "${S}/${library%%;*}" "${D}${LIBTORCH_DIR}/lib/${library##*;}"
     done
-    install -m 0755 ${S}/torch.libs/*.so* ${D}${LIBTORCH_DIR}/torch.libs/
-    cp -R --no-dereference --preserve=mode ${S}/torch/include ${D}${LIBTORCH_DIR}/torch/
+    for library in libtorch libtorch_cpu libc10; do
+        ln -s $library.so.2.6 ${D}${LIBTORCH_DIR}/lib/$library.so
+    done
+    for headers in ATen c10 caffe2 torch; do
+        cp -R --no-dereference --preserve=mode ${S}/usr/include/$headers ${D}${LIBTORCH_DIR}/include/
+    done
 }
 
-FILES:${PN} += "${LIBTORCH_DIR}"
-FILES:${PN}-dev += "${LIBTORCH_DIR}/torch/include"
+FILES:${PN} += "${LIBTORCH_DIR}/lib/*.so.*"
+FILES:${PN}-dev += "${LIBTORCH_DIR}/include ${LIBTORCH_DIR}/lib/*.so"
 
-# Libraries without a version in their name, stripped and linked by someone else, outside ${libdir}
-# itself, that find each other without the package manager's help.
+# Stripped and linked by someone else, and outside of ${libdir} itself.
 # nooelint: oelint.vars.insaneskip
-INSANE_SKIP:${PN} += "already-stripped dev-so file-rdeps ldflags libdir rpaths"
+INSANE_SKIP:${PN} += "already-stripped file-rdeps ldflags libdir"
