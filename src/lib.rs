@@ -51,7 +51,7 @@
 //!
 //! | name    | only in | why |
 //! |---------|---------|-----|
-//! | tokio   | ingest output control daemon | stages 3 to 6 are synchronous |
+//! | tokio   | ingest output control bench daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli bench pipeline bin | command lines |

@@ -40,6 +40,8 @@ fn a_short_run_has_real_readings_of_the_real_service() {
         "{scored} of {sent}"
     );
     assert!(number(&phase["cpu_seconds"]) > 0.0);
+    // It was ended in order, and had time to save its state.
+    assert!(number(&phase["saved_bytes"]) > 0.0, "{phase}");
     for reading in phase["readings"].as_array().unwrap() {
         let rss = number(&reading["rss_bytes"]);
         assert!((1e6..100e6).contains(&rss), "{rss}");

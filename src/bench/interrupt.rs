@@ -1,58 +1,64 @@
 //! Ctrl-C ends a benchmark early but in order: what was measured is kept. Imports nothing.
 
-use std::cell::Cell;
-use std::os::fd::AsFd;
-use std::time::{Duration, Instant};
+use std::sync::{Arc, Condvar, Mutex, PoisonError};
+use std::time::Instant;
 
-use nix::poll::{PollFd, PollFlags, PollTimeout, poll};
-use nix::sys::signal::{SigSet, Signal};
-use nix::sys::signalfd::{SfdFlags, SignalFd};
+use tokio::runtime::Builder;
+use tokio::signal::unix::{SignalKind, signal};
 
 /// Takes SIGINT and SIGTERM of this process from now on.
-pub struct Interrupt {
-    signals: SignalFd,
-    came: Cell<bool>,
+///
+/// By handlers and not by a blocked mask: programs that are started later would inherit the mask, and
+/// could not be ended by a signal.
+pub struct Interrupt(Arc<Came>);
+
+#[derive(Default)]
+struct Came {
+    came: Mutex<bool>,
+    changed: Condvar,
 }
 
 impl Interrupt {
-    /// To be called before there are other threads: they take over which signals are blocked.
-    /// Programs that are started later do not: the standard library unblocks all for them.
-    ///
     /// # Errors
     /// The kernel refuses.
     pub fn catch() -> std::io::Result<Self> {
-        let mut set = SigSet::empty();
-        set.add(Signal::SIGINT);
-        set.add(Signal::SIGTERM);
-        set.thread_block()?;
-        Ok(Interrupt {
-            signals: SignalFd::with_flags(&set, SfdFlags::SFD_CLOEXEC | SfdFlags::SFD_NONBLOCK)?,
-            came: Cell::new(false),
-        })
+        let interrupt = Interrupt(Arc::default());
+        let runtime = Builder::new_current_thread().enable_io().build()?;
+        let (mut terminate, mut interrupted) = {
+            let _within = runtime.enter();
+            (
+                signal(SignalKind::terminate())?,
+                signal(SignalKind::interrupt())?,
+            )
+        };
+        let shared = Arc::clone(&interrupt.0);
+        std::thread::Builder::new()
+            .name("signals".to_owned())
+            .spawn(move || {
+                loop {
+                    runtime.block_on(async {
+                        tokio::select! {
+                            _ = terminate.recv() => {}
+                            _ = interrupted.recv() => {}
+                        }
+                    });
+                    *shared.came.lock().unwrap_or_else(PoisonError::into_inner) = true;
+                    shared.changed.notify_all();
+                }
+            })?;
+        Ok(interrupt)
     }
 
     /// Whether the user has asked for the end.
     pub fn came(&self) -> bool {
-        if !self.came.get() && matches!(self.signals.read_signal(), Ok(Some(_))) {
-            self.came.set(true);
-        }
-        self.came.get()
+        *self.0.came.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Waits until `until`, or for a signal: then gives true at once.
     pub fn wait_until(&self, until: Instant) -> bool {
-        loop {
-            let left = until.saturating_duration_since(Instant::now());
-            if self.came() || left.is_zero() {
-                return self.came();
-            }
-            // Up to a millisecond early, never late for that; and no longer than poll can count.
-            let step = left.min(Duration::from_secs(60));
-            let step = PollTimeout::try_from(step).unwrap_or(PollTimeout::MAX);
-            let mut ready = [PollFd::new(self.signals.as_fd(), PollFlags::POLLIN)];
-            if poll(&mut ready, step) == Ok(0) && step == PollTimeout::ZERO {
-                std::thread::sleep(left);
-            }
-        }
+        let left = until.saturating_duration_since(Instant::now());
+        let came = self.0.came.lock().unwrap_or_else(PoisonError::into_inner);
+        let waited = self.0.changed.wait_timeout_while(came, left, |came| !*came);
+        *waited.unwrap_or_else(PoisonError::into_inner).0
     }
 }

@@ -54,6 +54,8 @@ pub struct Service {
     child: Child,
     folder: PathBuf,
     ready_after: Duration,
+    /// Kept open and read: a notice that nobody takes would be a line in its log each time.
+    notices: UnixDatagram,
 }
 
 impl Service {
@@ -109,13 +111,15 @@ impl Service {
             child,
             folder: folder.clone(),
             ready_after: Duration::ZERO,
+            notices: notify,
         };
         let mut notice = [0; 4096];
         loop {
-            let received = notify.recv(&mut notice);
+            let received = service.notices.recv(&mut notice);
             let now = begin.elapsed();
             if received.is_ok_and(|length| is_ready(&notice[..length])) {
                 service.ready_after = now;
+                service.notices.set_nonblocking(true).map_err(at_folder)?;
                 return Ok(service);
             }
             if interrupt.came() {
@@ -144,9 +148,13 @@ impl Service {
         self.folder.join("rows.sock")
     }
 
+    /// To be called now and then: also takes what it tells systemd.
+    ///
     /// # Errors
     /// It has ended.
     pub fn check(&mut self) -> Result<(), ServiceError> {
+        let mut notice = [0; 4096];
+        while self.ready_after > Duration::ZERO && self.notices.recv(&mut notice).is_ok() {}
         match self.child.try_wait() {
             Ok(Some(status)) => Err(ServiceError::Ended {
                 status,

@@ -156,7 +156,8 @@ mod tests {
     #[test]
     fn what_is_unfinished_or_lacks_the_main_figures_is_not_judged() {
         let engine = made_up::engine(EngineName::Native);
-        assert_eq!(verdict(&[engine.clone()], true, &[]).seed_pass, None);
+        let one = std::slice::from_ref(&engine);
+        assert_eq!(verdict(one, true, &[]).seed_pass, None);
         assert_eq!(verdict(&[], false, &[]).seed_pass, None);
         let mut lacking = engine;
         lacking.metrics.retain(|metric| metric.id != "cpu");

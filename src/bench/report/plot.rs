@@ -159,9 +159,9 @@ impl Plot {
         let points = || self.lines.iter().flat_map(|line| &line.points);
         if points().next().is_none() {
             let (x, y) = (WIDTH / 2.0, HEIGHT / 2.0);
-            write!(
+            writeln!(
                 svg,
-                "<text class=\"empty\" x=\"{x}\" y=\"{y}\">no readings</text></svg>\n"
+                "<text class=\"empty\" x=\"{x}\" y=\"{y}\">no readings</text></svg>"
             )?;
             return Ok(());
         }
@@ -193,11 +193,11 @@ impl Plot {
                 foot + 17.0
             )?;
         }
-        write!(
+        writeln!(
             svg,
             "<line class=\"axis\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{foot}\" y2=\"{foot}\"/>\
              <text class=\"x\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\
-             <text class=\"unit\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+             <text class=\"unit\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
             WIDTH - RIGHT,
             LEFT + (WIDTH - LEFT - RIGHT) / 2.0,
             HEIGHT - 6.0,
@@ -208,10 +208,10 @@ impl Plot {
         )?;
         for (name, level) in &self.marks {
             let at = down(*level);
-            write!(
+            writeln!(
                 svg,
                 "<line class=\"mark\" x1=\"{LEFT}\" x2=\"{:.1}\" y1=\"{at:.1}\" y2=\"{at:.1}\"/>\
-                 <text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{}</text>\n",
+                 <text class=\"mark\" x=\"{:.1}\" y=\"{:.1}\">{}</text>",
                 WIDTH - RIGHT,
                 LEFT + 4.0,
                 at - 4.0,
