@@ -219,7 +219,8 @@ fn what_cannot_be_compared_is_65_unless_told() {
         one["engines"][0]["phases"][0]["readings"][0]["throttle"]["throttled"] = json!(true);
     };
     let engine = |one: &mut Value| one["engines"][0]["engine"] = json!("torch");
-    let cases: [(&str, &dyn Fn(&mut Value), Option<i32>); 3] = [
+    type Change<'a> = &'a dyn Fn(&mut Value);
+    let cases: [(&str, Change<'_>, Option<i32>); 3] = [
         ("processor: ", &processor, Some(0)),
         ("throttled in the current", &throttled, Some(0)),
         // Nothing is left to compare.
