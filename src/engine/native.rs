@@ -17,6 +17,7 @@ mod stream;
 #[cfg(test)]
 mod tests;
 mod weights;
+mod whole;
 
 use std::sync::Arc;
 
@@ -171,17 +172,11 @@ impl Engine for NativeEngine {
             reconstruction: vec![0.0; windows.len()],
             neighbour: vec![0.0; batch * self.sensors],
         };
-        if let Some(network) = &mut self.network {
-            let (weights, decoder) = (&*network.weights, &mut network.decoder);
-            let windows = windows.chunks_exact(size);
-            for (window, result) in windows.zip(out.reconstruction.chunks_exact_mut(size)) {
-                let code = stream::encode(self.kernel, &weights.encoder, window, self.sensors);
-                decoder.begin(self.kernel, weights, &code);
-                for (t, frame) in result.chunks_exact_mut(self.sensors).enumerate() {
-                    decoder.step(self.kernel, &weights.decoder, t);
-                    decoder.reconstruct(self.kernel, weights);
-                    decoder.frame(0, frame);
-                }
+        if let Some(network) = &self.network {
+            let shape = [self.window, self.sensors];
+            let parts = windows.chunks(ahead::FRAMES * size);
+            for (part, out) in parts.zip(out.reconstruction.chunks_mut(ahead::FRAMES * size)) {
+                whole::reconstruct(self.kernel, &network.weights, shape, part, out);
             }
         }
         if let Some(neighbour) = &self.neighbour {

@@ -1,4 +1,4 @@
-//! The encoder: over a stream, all open windows together, and over a single window.
+//! The encoder over a stream: all open windows together.
 
 use super::layer::{Chosen, Layers, States};
 use crate::engine::kernel::{Block, Kernel};
@@ -61,27 +61,4 @@ impl Stream {
         self.open -= 1;
         Some(self.states.output(self.next))
     }
-}
-
-/// Final h `[⌈H/8⌉]` of one `window` `[T,F]`.
-pub(super) fn encode(
-    kernel: Kernel,
-    encoder: &Layers,
-    window: &[f32],
-    sensors: usize,
-) -> Vec<Block> {
-    let mut states = States::new(encoder, 1);
-    let mut projection = vec![Block::ZERO; encoder.projection_length()];
-    let mut x = vec![Block::ZERO; Block::count(sensors)];
-    for (t, frame) in window.chunks_exact(sensors).enumerate() {
-        Block::fill(&mut x, frame);
-        encoder.project(kernel, &x, &mut projection);
-        let chosen = match t {
-            0 => Chosen::Fresh { first: 0, count: 1 },
-            _ => Chosen::Running { first: 0, count: 1 },
-        };
-        encoder.step(kernel, &projection, &mut states, chosen, false);
-        states.turn();
-    }
-    states.output(0).to_vec()
 }
