@@ -20,13 +20,14 @@ model=${1:-models/demo.pt}
 need_cargo
 scripts/build-torch.sh
 scripts/python-env.sh
-cargo build --release --locked --manifest-path benches/engines/Cargo.toml --target-dir target/compare
+engines=$(cargo build --release --locked --features compare --bench engines --target-dir target/compare \
+    --message-format=json-render-diagnostics | sed -n 's/.*"executable":"\([^"]*\/engines-[^"]*\)".*/\1/p')
 
 # OpenBLAS, which libtorch uses, then chooses its kernel by the processor that it finds.
 unset OPENBLAS_CORETYPE OPENBLAS_L2_SIZE
-version() { awk -v name="name = \"$1\"" '$0 == name {getline; gsub(/[^0-9.]/, ""); print; exit}' benches/engines/Cargo.lock; }
+version() { awk -v name="name = \"$1\"" '$0 == name {getline; gsub(/[^0-9.]/, ""); print; exit}' Cargo.lock; }
 echo "libtorch 2.6, tract-onnx $(version tract-onnx), ONNX Runtime $(target/python/bin/python -c 'import onnxruntime; print(onnxruntime.__version__)')"
-exec target/compare/release/engines compare "$model" \
+exec "$engines" compare "$model" \
     --torch target/torch/anomalyd-torch \
     --python target/python/bin/python \
     --onnxruntime benches/engines/onnxruntime_contender.py "$@"

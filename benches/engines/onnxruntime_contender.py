@@ -1,4 +1,4 @@
-"""ONNX Runtime as a contender of benches/engines (src/contend.rs has the commands)."""
+"""ONNX Runtime as a contender of benches/engines (contend.rs has the commands)."""
 
 import argparse
 import sys
