@@ -7,6 +7,8 @@ const MIB: f64 = (1 << 20) as f64;
 const KIB: f64 = 1024.0;
 /// Growth below this is the allocator's, not a leak.
 const NOISE_BYTES: f64 = 64.0 * KIB;
+/// What a service's memory does in its first seconds is no growth by the hour.
+const LEAST_FOR_SLOPE_SECONDS: f64 = 60.0;
 
 /// A figure, or why there is none; with something to add.
 #[derive(Debug, Default)]
@@ -236,6 +238,14 @@ fn slope(phase: &Phase) -> Figure {
     let an_hour = slope.times(3600.0 / KIB);
     let sure = (slope.slope - 2.0 * slope.error).max(0.0);
     let grown = slope.slope * phase.seconds;
+    if phase.seconds < LEAST_FOR_SLOPE_SECONDS {
+        let note = format!(
+            "{:.0} KiB in {:.0} s, which is too short: {LEAST_FOR_SLOPE_SECONDS:.0} s or more",
+            grown / KIB,
+            phase.seconds
+        );
+        return noted(None, note);
+    }
     Figure {
         value: Some(an_hour.slope),
         note: Some(format!(
@@ -332,6 +342,7 @@ mod tests {
     #[test]
     fn growth_within_its_error_is_none_and_a_leak_is_told() {
         let mut measured = made_up::engine(EngineName::Native);
+        measured.phases[0].seconds = 60.0;
         assert_eq!(of(&measured, "slope").against_seed, Grade::Pass);
         let leak = |at: f64| (8 << 20) + (at * 1e5) as u64;
         for reading in &mut measured.phases[0].readings {
@@ -343,6 +354,11 @@ mod tests {
             (3.0, leak(3.0) as f64),
         ]);
         assert_eq!(of(&measured, "slope").against_seed, Grade::Fail);
+        // In less than a minute it is not judged.
+        measured.phases[0].seconds = 15.0;
+        let slope = of(&measured, "slope");
+        assert_eq!((slope.value, slope.against_seed), (None, Grade::None));
+        assert!(slope.note.unwrap().contains("too short"));
     }
 
     #[test]
