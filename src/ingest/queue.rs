@@ -51,6 +51,8 @@ struct State {
     woken: bool,
     /// How many samples the inference thread waits for; [`NOBODY`] while it does not wait for any.
     wanted: usize,
+    /// A source waits for room: what is there has to do, however few.
+    crowded: bool,
 }
 
 /// More than any queue holds.
@@ -88,6 +90,7 @@ impl SampleQueue {
                 closed: false,
                 woken: false,
                 wanted: NOBODY,
+                crowded: false,
             }),
             filled: Condvar::new(),
             emptied: Notify::new(),
@@ -151,9 +154,9 @@ impl SampleQueue {
                     }
                     return;
                 }
+                // Whether the inference thread waits now or begins to later.
+                state.crowded = true;
                 if state.wanted != NOBODY {
-                    // A large row, and no room for it: what is there has to do.
-                    state.wanted = 1;
                     self.filled.notify_one();
                 }
             }
@@ -176,11 +179,15 @@ impl SampleQueue {
         let (mut state, _) = self
             .filled
             .wait_timeout_while(state, timeout, |state| {
-                state.samples.len() < state.wanted && !state.closed && !state.woken
+                state.samples.len() < state.wanted
+                    && !state.crowded
+                    && !state.closed
+                    && !state.woken
             })
             .unwrap_or_else(PoisonError::into_inner);
         state.woken = false;
         state.wanted = NOBODY;
+        state.crowded = false;
         if state.samples.is_empty() {
             return if state.closed {
                 Popped::Closed
@@ -378,6 +385,35 @@ mod tests {
         queue.close();
         assert_eq!(popping.await.unwrap(), 1300);
         assert_eq!(queue.dropped(), 0);
+    }
+
+    #[tokio::test]
+    async fn who_waits_for_room_already_is_not_held_up_by_a_pop_that_wants_more() {
+        let queue = SampleQueue::new(10);
+        queue.push_row(&row(4, 1.0));
+        let large = row(9, 2.0);
+        let mut pushing = std::pin::pin!(queue.push_row_waiting(&large));
+        assert!(polled_once(pushing.as_mut()).is_pending());
+        let mut buf = queue.buffer();
+        let (started, long) = (Instant::now(), Duration::from_secs(60));
+        assert_eq!(queue.pop_many(&mut buf, 5, long), Popped::Samples);
+        assert!(started.elapsed() < long / 2, "it waited for more");
+        assert_eq!(buf.len(), 4);
+        pushing.await;
+        assert_eq!(queue.pop_many(&mut buf, 5, long), Popped::Samples);
+        assert_eq!(buf.len(), 9);
+        // Nobody waits for room any more: as many as are wanted are waited for.
+        queue.push_row(&row(4, 3.0));
+        let short = Duration::from_millis(20);
+        let started = Instant::now();
+        assert_eq!(queue.pop_many(&mut buf, 5, short), Popped::Samples);
+        assert!(started.elapsed() >= short);
+    }
+
+    /// Polls once.
+    fn polled_once(future: std::pin::Pin<&mut impl Future>) -> std::task::Poll<()> {
+        let mut context = std::task::Context::from_waker(std::task::Waker::noop());
+        future.poll(&mut context).map(|_| ())
     }
 
     #[test]
