@@ -125,7 +125,8 @@ fn options(args: &RunArgs) -> anyhow::Result<Options> {
         },
         // The service takes a relative path from its configuration's folder.
         model: std::path::absolute(&model).unwrap_or(model),
-        torch_worker: args.torch_worker.clone(),
+        // The service's configuration stands in another folder.
+        torch_worker: (args.torch_worker.as_deref().map(std::path::absolute)).transpose()?,
         effort,
         broker: args.broker.clone(),
         accept: args.accept.clone(),
