@@ -185,8 +185,7 @@ fn recording() {
         Ok(model) => model,
         Err(error) => panic!("{error}"),
     };
-    let sensors = model.manifest.sensors.iter();
-    let names: Vec<String> = sensors.map(|sensor| sensor.name.clone()).collect();
+    let names = model.manifest.sensor_names();
     let mut plant = Plant::new(1, Duration::from_secs(10));
     let mut text = header().into_bytes();
     for row in 0..ROWS {

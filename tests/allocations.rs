@@ -112,12 +112,7 @@ fn the_counter_counts() {
 fn a_live_stream_allocates_nothing() {
     let model = model();
     let mut stream = stream(&model);
-    let names: Vec<String> = model
-        .manifest
-        .sensors
-        .iter()
-        .map(|s| s.name.clone())
-        .collect();
+    let names = model.manifest.sensor_names();
     let ctx = SourceContext {
         sensors: Arc::new(SensorIndex::new(&names)),
         queue: Arc::new(SampleQueue::new(1000)),
@@ -164,12 +159,7 @@ fn a_replay_allocates_nothing() {
         bad: BadValues::Missing,
     };
     let mut reader = CsvReader::from_source(&text[..], Path::new("test.csv"), options).unwrap();
-    let names: Vec<String> = model
-        .manifest
-        .sensors
-        .iter()
-        .map(|s| s.name.clone())
-        .collect();
+    let names = model.manifest.sensor_names();
     let map = ColumnMap::new(&names, reader.sensors());
     let (mut row, mut values) = (Vec::new(), vec![f64::NAN; names.len()]);
     let (mut scored, mut alarms) = (0, 0);

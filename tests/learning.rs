@@ -107,12 +107,7 @@ fn finds_the_fault(model: &ModelFile) {
     let pipeline = Pipeline::new(model, engine, &PipelineConfig::default());
     let align = AlignConfig::new(model.manifest.period_nanos());
     let mut stream = Stream::new(pipeline, align, false);
-    let names: Vec<String> = model
-        .manifest
-        .sensors
-        .iter()
-        .map(|s| s.name.clone())
-        .collect();
+    let names = model.manifest.sensor_names();
     let index = SensorIndex::new(&names);
     let mut alarms = Vec::new();
     for row in Rows::new(with_fault(1000)).take(1100) {

@@ -46,6 +46,5 @@ pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
 /// The reason as text.
 pub fn sensor_names(path: &Path) -> Result<Vec<String>, String> {
     let model = ModelFile::load(path).map_err(|error| error.to_string())?;
-    let sensors = model.manifest.sensors.into_iter();
-    Ok(sensors.map(|sensor| sensor.name).collect())
+    Ok(model.manifest.sensor_names())
 }

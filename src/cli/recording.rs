@@ -86,7 +86,7 @@ impl Recording {
         complete: bool,
     ) -> anyhow::Result<Self> {
         let reader = CsvReader::open(path, options)?;
-        let names: Vec<String> = manifest.sensors.iter().map(|s| s.name.clone()).collect();
+        let names = manifest.sensor_names();
         let map = ColumnMap::new(&names, reader.sensors());
         if map.absent().len() == names.len() {
             let example = names.into_iter().next().unwrap_or_default();

@@ -55,12 +55,7 @@ impl Prepared {
             return Prepared::to_learn(settings);
         }
         let model = ModelFile::load(&settings.model)?;
-        let sensors: Vec<String> = model
-            .manifest
-            .sensors
-            .iter()
-            .map(|s| s.name.clone())
-            .collect();
+        let sensors = model.manifest.sensor_names();
         let against_model = config::check_against_model(&settings, &sensors);
         if against_model.iter().any(config::Mistake::is_error) {
             return Err(config::ConfigError {

@@ -42,6 +42,11 @@ impl Manifest {
     pub fn period_nanos(&self) -> i64 {
         ((self.period_seconds * 1e9).round() as i64).max(1)
     }
+
+    /// The sensors' names, in the order of the model's values.
+    pub fn sensor_names(&self) -> Vec<String> {
+        self.sensors.iter().map(|s| s.name.clone()).collect()
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

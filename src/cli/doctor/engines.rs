@@ -51,7 +51,7 @@ fn absent(settings: &Settings) -> Check {
 
 fn fits(settings: &Settings, model: &ModelFile) -> Check {
     let manifest = &model.manifest;
-    let names: Vec<String> = manifest.sensors.iter().map(|s| s.name.clone()).collect();
+    let names = manifest.sensor_names();
     let mistakes = config::check_against_model(settings, &names);
     match mistakes.iter().find(|mistake| mistake.is_error()) {
         Some(mistake) => Check::fail(
