@@ -234,7 +234,7 @@ fn configuration(setup: &Setup, period: Duration) -> String {
     let mut lines = vec![
         format!("model = {}", text(&setup.model)),
         format!("engine = \"{}\"", setup.engine.name()),
-        format!("period = \"{}ms\"", period.as_millis()),
+        format!("period = \"{}\"", humantime::format_duration(period)),
         "state_directory = \"state\"".to_owned(),
         "control_socket = \"control.sock\"".to_owned(),
         // The plant's hours pass in seconds here, and its false alarms with them: each would be saved
@@ -289,6 +289,10 @@ mod tests {
         assert_eq!(table["model"].as_str(), Some("/a \"b\"/m.pt"));
         assert_eq!(table["engine"].as_str(), Some("torch"));
         assert_eq!(table["period"].as_str(), Some("10ms"));
+        let odd = configuration(&setup, Duration::from_micros(1_003));
+        let odd: toml::Table = odd.parse().unwrap();
+        let odd = humantime::parse_duration(odd["period"].as_str().unwrap());
+        assert_eq!(odd.unwrap(), Duration::from_micros(1_003));
         assert_eq!(table["torch_worker"].as_str(), Some("/w"));
         assert_eq!(
             table["source"]["ndjson"]["listen"].as_str(),
