@@ -1,5 +1,5 @@
 #!/bin/bash
-# Makes the Debian package, from the release build and rootfs-overlay/.
+# Makes the Debian package, from the release build and rootfs-overlay/service.
 #
 #   scripts/build-deb.sh [amd64|arm64] [--check]
 #
@@ -50,7 +50,7 @@ trap 'rm -rf "$stage"' EXIT
 umask 022
 
 # What the target machine has, as the SD-card image takes it too.
-cp -r rootfs-overlay/. "$stage"
+cp -r rootfs-overlay/service/. "$stage"
 mkdir -p "$stage"/usr/bin "$stage"/usr/share/{anomalyd,man/man1,doc/anomalyd} "$stage/DEBIAN"
 install -m 755 "$ANOMALYD" "$stage/usr/bin/anomalyd"
 "${tools}strip" --remove-section=.comment --remove-section=.note "$stage/usr/bin/anomalyd"

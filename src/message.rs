@@ -2,7 +2,7 @@
 //! `journalctl MESSAGE_ID=…` finds them and `journalctl -x` explains them. Imports nothing.
 //!
 //! An id is never changed or given to another kind; a new kind gets a new one
-//! (`systemd-id128 new`). The explanations are in `rootfs-overlay/usr/lib/systemd/catalog`;
+//! (`systemd-id128 new`). The explanations are in `rootfs-overlay/service/usr/lib/systemd/catalog`;
 //! a test compares both.
 //!
 //! How to journal one:

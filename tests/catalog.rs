@@ -8,7 +8,7 @@ use std::path::Path;
 
 use anomalyd::message::Message;
 
-const CATALOG: &str = "rootfs-overlay/usr/lib/systemd/catalog/anomalyd.catalog";
+const CATALOG: &str = "rootfs-overlay/service/usr/lib/systemd/catalog/anomalyd.catalog";
 /// The fields that the service journals and that the catalog may show.
 const FIELDS: [&str; 7] = [
     "ANOMALYD_ALARM_ID",

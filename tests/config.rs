@@ -293,7 +293,7 @@ fn the_documentation_lists_every_key_as_the_program_knows_it() {
 /// The file that is installed, as a user would have it after removing every `#` before a key.
 #[test]
 fn the_installed_file_is_right_as_it_is_and_with_every_key_uncommented() {
-    let path = Path::new(MANIFEST).join("rootfs-overlay/etc/anomalyd/anomalyd.toml");
+    let path = Path::new(MANIFEST).join("rootfs-overlay/service/etc/anomalyd/anomalyd.toml");
     let installed = std::fs::read_to_string(path).unwrap();
     let root = tempfile::tempdir().unwrap();
     let root = root.path();

@@ -4,7 +4,7 @@ set -eu
 
 here=$(cd "$(dirname "$0")" && pwd)
 layer=$(dirname "$here")
-program=$layer/recipes-core/anomalyd-appliance-config/files/overlay/usr/libexec/anomalyd/tryboot
+program=$layer/../rootfs-overlay/appliance/usr/libexec/anomalyd/tryboot
 bsp=$layer/recipes-bsp
 TRYBOOT_ROOT=$(mktemp -d)
 export TRYBOOT_ROOT

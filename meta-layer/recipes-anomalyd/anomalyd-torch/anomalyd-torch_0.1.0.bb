@@ -28,7 +28,7 @@ CARGO_BUILD_FLAGS:append = " --features torch --bin anomalyd-torch"
 do_install() {
     install -D -m 0755 ${B}/target/${CARGO_TARGET_SUBDIR}/anomalyd-torch ${D}${libexecdir}/anomalyd/anomalyd-torch
     # The service's caps and sandbox with a worker.
-    install -D -m 0644 ${S}/rootfs-overlay/usr/share/anomalyd/20-torch.conf \
+    install -D -m 0644 ${S}/rootfs-overlay/service/usr/share/anomalyd/20-torch.conf \
         ${D}${systemd_system_unitdir}/anomalyd.service.d/20-torch.conf
 }
 

@@ -1,26 +1,24 @@
+# nooelint: oelint.var.mandatoryvar.SRC_URI
 SUMMARY = "What makes a root file system an anomalyd appliance"
 DESCRIPTION = "Data partition, overlay of /var, journal, watchdog, and the choice of the slot that starts."
 SECTION = "base"
-LICENSE = "Apache-2.0"
-LIC_FILES_CHKSUM = "file://${COMMON_LICENSE_DIR}/Apache-2.0;md5=89aea4e17d99a7cacdbeed46a0096b10"
 CVE_PRODUCT = ""
+
+require recipes-anomalyd/anomalyd/anomalyd-source.inc
 
 inherit allarch features_check systemd
 
 REQUIRED_DISTRO_FEATURES = "systemd usrmerge"
-
-# The tree mirrors the target: a new file needs no line here.
-SRC_URI = "file://overlay"
-
-S = "${UNPACKDIR}"
 
 INHIBIT_DEFAULT_DEPS = "1"
 
 do_configure[noexec] = "1"
 do_compile[noexec] = "1"
 
+do_install[prefuncs] += "anomalyd_source_there"
 do_install() {
-    cp -R --no-dereference --preserve=mode ${S}/overlay/. ${D}/
+    # The tree mirrors the target: a new file needs no line here.
+    cp -R --no-dereference --preserve=mode ${S}/rootfs-overlay/appliance/. ${D}/
     # Where the partitions are mounted: the root is read-only.
     install -d -m 0755 ${D}/boot ${D}/data
 }
