@@ -12,6 +12,7 @@ use std::process::{Command, Output};
 
 use anomalyd::appliance::{self, Outcome, Places, Steps};
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
+use anomalyd::config::{appliance as table, schema};
 use tempfile::TempDir;
 
 const REPOSITORY: &str = env!("CARGO_MANIFEST_DIR");
@@ -671,6 +672,35 @@ fn a_drop_in_of_the_machine_is_checked_with_the_file() {
     };
     let named = "/etc/anomalyd/anomalyd.toml.d/10-mine.toml:1: nonsense: unknown key";
     assert!(report.line.contains(named), "{}", report.line);
+}
+
+#[test]
+fn the_documentation_lists_every_key_as_the_program_knows_it() {
+    let path = Path::new(REPOSITORY).join("docs/appliance-provisioning.md");
+    let documentation = fs::read_to_string(path).unwrap();
+    let start = format!("| `{}.", table::TABLE);
+    let listed: Vec<&str> = documentation.lines().filter(|line| line.starts_with(&start)).collect();
+    let known: Vec<String> = table::APPLIANCE
+        .iter()
+        .map(|key| schema::documentation_row(&format!("{}.{}", table::TABLE, key.name), key))
+        .collect();
+    assert_eq!(listed, known);
+}
+
+/// The example of the documentation, with a key and a model that exist.
+#[test]
+fn the_example_of_the_documentation_is_taken_over() {
+    let path = Path::new(REPOSITORY).join("docs/appliance-provisioning.md");
+    let documentation = fs::read_to_string(path).unwrap();
+    let (_, example) = documentation.split_once("```toml\n").unwrap();
+    let (example, _) = example.split_once("```").unwrap();
+    let machine = Machine::new();
+    machine.put("boot/anomalyd.toml", example.replace("ssh-ed25519 AAAA… me@laptop", KEY));
+    machine.put("boot/plant.pt", "model LIT101");
+    machine.put("boot/mqtt-password", SECRET);
+    let report = taken_over(machine.steps(&mut Steps::unlimited()));
+    assert_eq!(report.warnings, [""; 0]);
+    assert_eq!(machine.text("etc/anomalyd/mqtt-password"), SECRET);
 }
 
 #[test]
