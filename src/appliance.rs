@@ -123,13 +123,36 @@ pub fn provision(
         Ok(checked) => checked,
         Err(mistakes) => return Ok(refused(&mut card, Report::mistakes(&mistakes), steps)),
     };
-    let owner = owner::Owner::of_service(&places.root)?;
-    for change in plan::changes(&checked) {
-        apply::apply(&change, places, owner, steps)?;
+    if let Err(error) = apply_all(&checked, places, steps) {
+        // Where nobody can log in, the card is all that tells.
+        let told = card.write_result(&Report::failed(&error.to_string()).text, steps);
+        if let Err(untold) = told {
+            log::warn!(target: "provision", "{untold}");
+        }
+        return Err(error);
     }
     let report = Report::taken_over(&checked, card.clock_is_set(&file));
     let left = clear(&mut card, &file, &checked, &report, steps).err();
     Ok(Outcome::TakenOver(report, left))
+}
+
+/// Says on the card, if there is a file, that it cannot be taken over now, and why.
+///
+/// # Errors
+/// The card cannot be read.
+pub fn decline(places: &Places, why: &str) -> Result<Outcome, ProvisionError> {
+    let mut card = Card::new(places.of(&places.boot));
+    Ok(match card.find()? {
+        Found::File(_) => refused(&mut card, Report::failed(why), &mut Steps::unlimited()),
+        Found::Nothing | Found::OtherName(_) => Outcome::Nothing,
+    })
+}
+
+fn apply_all(checked: &Checked, places: &Places, steps: &mut Steps) -> Result<(), ProvisionError> {
+    let owner = owner::Owner::of_service(&places.root)?;
+    plan::changes(checked)
+        .iter()
+        .try_for_each(|change| apply::apply(change, places, owner, steps))
 }
 
 /// Tells on the card what was done, and removes what was taken over: the file itself last, for

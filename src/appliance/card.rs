@@ -175,10 +175,10 @@ impl Card {
 /// Read-only again.
 impl Drop for Card {
     fn drop(&mut self) {
-        if self.remounted {
-            if let Err(error) = self.remount("remount,ro") {
-                log::warn!(target: "provision", "{}: stays writable: {error}", self.folder.display());
-            }
+        if self.remounted
+            && let Err(error) = self.remount("remount,ro")
+        {
+            log::warn!(target: "provision", "{}: stays writable: {error}", self.folder.display());
         }
     }
 }

@@ -56,10 +56,10 @@ impl Report {
             text.push_str("\nNothing is wrong, but look at this:\n");
             list(&mut text, &warnings);
         }
-        if let Some(appliance) = checked.appliance.as_ref() {
-            if !appliance.ssh_keys.is_empty() {
-                let _ = writeln!(text, "\nTo log in: {}", login(appliance));
-            }
+        if let Some(appliance) = &checked.appliance
+            && !appliance.ssh_keys.is_empty()
+        {
+            let _ = writeln!(text, "\nTo log in: {}", login(appliance));
         }
         let _ = write!(
             text,
@@ -95,6 +95,19 @@ impl Report {
             line,
             ..Mistake::of_file(Path::new(FILE), why)
         }])
+    }
+
+    /// A file that may be right, but cannot be put in force.
+    pub fn failed(why: &str) -> Report {
+        Report {
+            text: format!(
+                "{FILE} could NOT be taken over.\n\n  {why}\n\n\
+                 The next start of the appliance tries it again. The file is still on this card, with \
+                 every password that is in it.\n"
+            ),
+            line: format!("{FILE} of the card could not be taken over: {why}"),
+            warnings: Vec::new(),
+        }
     }
 
     /// A file that was probably meant, but is called otherwise.

@@ -22,6 +22,9 @@ taken over is in force from the next start on.
 Exit status: 0 taken over, or no file there; 78 the file is wrong, and nothing
 was changed; 1 it could not be taken over.";
 
+const NOT_LASTING: &str = "the data partition is not mounted, so that nothing would outlive a \
+                           restart; the console of the start says why";
+
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct ProvisionArgs {
@@ -41,17 +44,20 @@ pub fn run(args: &ProvisionArgs) -> anyhow::Result<ExitCode> {
         return Err(Usage(why).into());
     }
     crate::logging::start(log::LevelFilter::Info);
-    let this_machine = args.root == Path::new("/");
-    if this_machine && !lasting() {
-        let why = "the data partition is not mounted, so that nothing of anomalyd.toml would outlive \
-                   a restart; it is not taken over";
-        log::error!(target: "provision", MESSAGE_ID = Message::ProvisionRefused.id(); "{why}");
-        return Ok(ExitCode::FAILURE);
-    }
     let places = Places {
         root: args.root.clone(),
         boot: args.boot.clone(),
     };
+    let this_machine = args.root == Path::new("/");
+    if this_machine && !lasting() {
+        let outcome = appliance::decline(&places, NOT_LASTING)?;
+        if let Outcome::Refused(report, _) = outcome {
+            let line = &report.line;
+            log::error!(target: "provision", MESSAGE_ID = Message::ProvisionRefused.id(); "{line}");
+            return Ok(ExitCode::FAILURE);
+        }
+        return Ok(ExitCode::SUCCESS);
+    }
     match appliance::provision(&places, &verified, &mut Steps::unlimited())? {
         Outcome::Nothing => Ok(ExitCode::SUCCESS),
         Outcome::Removed => {

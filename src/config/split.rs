@@ -301,7 +301,7 @@ mod tests {
                 let mut pairs = a.iter().zip(b.iter());
                 a.len() == b.len() && pairs.all(|(a, b)| same(a.get_ref(), b.get_ref()))
             }
-            (a, b) => a == b,
+            (a, b) => format!("{a:?}") == format!("{b:?}"),
         }
     }
 
