@@ -245,7 +245,7 @@ fn a_whole_file_is_taken_over_and_nothing_of_it_stays_on_the_card() {
         "Network     192.168.1.20/24, gateway 192.168.1.1, name servers 192.168.1.1 9.9.9.9\n",
         "Time        from 192.168.1.1, time zone Europe/Berlin\n",
         "SSH         for root with the key ssh-ed25519 me@laptop\n",
-        "Reads       MQTT 192.168.1.10:8883, 2 topics; MQTT 192.168.1.11:1883, 1 topics\n",
+        "Reads       MQTT 192.168.1.10:8883, 2 topics; MQTT 192.168.1.11:1883, 1 topic\n",
         "Model       verified, 3 sensors\n",
         "File        plant-ca.pem is now /etc/anomalyd/plant-ca.pem\n",
         "To log in: ssh root@192.168.1.20\n",
@@ -468,12 +468,19 @@ fn utf_16_and_another_case_of_the_name_are_taken_as_they_are() {
     let text = "\u{feff}name = 'Süd'\r\n[source.simulator]\r\n";
     let bytes: Vec<u8> = text.encode_utf16().flat_map(u16::to_le_bytes).collect();
     machine.put("boot/Anomalyd.TOML", bytes);
-    taken_over(machine.steps(&mut Steps::unlimited()));
+    let report = taken_over(machine.steps(&mut Steps::unlimited()));
     assert_eq!(
         machine.text("etc/anomalyd/anomalyd.toml"),
         "name = 'Süd'\n[source.simulator]\n"
     );
     assert!(!machine.has("boot/Anomalyd.TOML"));
+    // A model is learned: said, and nothing to look at.
+    assert_eq!(report.warnings, [""; 0]);
+    assert!(
+        machine
+            .result()
+            .contains("Model       none yet: one is learned from the first 1day")
+    );
     // The machine was not spoken of.
     assert_eq!(machine.text("etc/hostname"), "anomalyd\n");
     assert!(

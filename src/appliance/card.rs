@@ -168,7 +168,8 @@ impl Card {
             return Ok(());
         }
         let why = String::from_utf8_lossy(&mount.stderr);
-        Err(io::Error::other(why.trim().to_owned()))
+        let why = why.lines().next().unwrap_or("mount failed");
+        Err(io::Error::other(why.to_owned()))
     }
 }
 

@@ -143,7 +143,9 @@ fn check_service(
         let at = |hidden: &(&str, usize)| one.key == hidden.0 && one.line == Some(hidden.1);
         // The file is written for the service alone, so that others may not read the password.
         let readable = !one.is_error() && one.key.ends_with(".password");
-        !readable && !hidden.iter().any(at)
+        // The report says that a model is learned: nothing to look at.
+        let learns = one.key == "model" && checked.settings.as_ref().is_some_and(no_model_is_meant);
+        !readable && !learns && !hidden.iter().any(at)
     });
     // A model on the card is looked at even where the rest is wrong: one correction, not two.
     let sensors = match (&model, &checked.settings) {
@@ -172,6 +174,11 @@ fn check_service(
     mistakes.extend(theirs.into_iter().map(|one| as_shown(one, places)));
     checked.service_text = Some(references::with_paths(text, &to_keep));
     Ok(())
+}
+
+/// Whether the service learns a model, for it was told of none.
+fn no_model_is_meant(settings: &Settings) -> bool {
+    settings.model_place.is_none() && !settings.model.exists() && !settings.learn_for.is_zero()
 }
 
 fn of_reference(reference: &Reference, why: String) -> Mistake {

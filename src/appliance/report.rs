@@ -230,12 +230,9 @@ fn login(appliance: &ApplianceSettings) -> String {
 fn sources(settings: &Settings) -> String {
     let sources = settings.sources.iter().map(|source| match source {
         SourceSettings::Mqtt(mqtt) => {
-            format!(
-                "MQTT {}:{}, {} topics",
-                mqtt.host,
-                mqtt.port,
-                mqtt.topics.len()
-            )
+            let topics = mqtt.topics.len();
+            let plural = if topics == 1 { "" } else { "s" };
+            format!("MQTT {}:{}, {topics} topic{plural}", mqtt.host, mqtt.port)
         }
         SourceSettings::Ndjson(ndjson) => match &ndjson.listen {
             Listen::Stdin => "standard input".to_owned(),

@@ -70,16 +70,17 @@ pub fn run(args: &ProvisionArgs) -> anyhow::Result<ExitCode> {
             for warning in warnings {
                 log::warn!(target: "provision", "{warning}");
             }
-            if let Some(error) = left {
-                log::warn!(
-                    target: "provision",
-                    "{error}; until it is removed it is taken over again at every start"
-                );
-            }
             if this_machine {
                 take_host_name();
             }
-            show(&report)?;
+            match left {
+                // The text says that it is removed.
+                Some(error) => log::warn!(
+                    target: "provision",
+                    "{error}; until it is removed it is taken over again at every start"
+                ),
+                None => show(&report)?,
+            }
             Ok(ExitCode::SUCCESS)
         }
         Outcome::Refused(report, untold) => {
