@@ -15,6 +15,7 @@ pub mod model;
 pub mod mute;
 pub mod normal;
 pub mod print;
+pub mod provision;
 pub mod recording;
 pub mod reload;
 pub mod replay;
@@ -88,6 +89,9 @@ pub enum Command {
     /// Journal how the service ended (for its unit)
     #[command(hide = true)]
     Ended(ended::EndedArgs),
+    /// Take over the file on an appliance's card (for its unit)
+    #[command(hide = true)]
+    Provision(provision::ProvisionArgs),
     /// Make recordings of a simulated plant, with known faults, or a live load
     Simulate(simulate::SimulateArgs),
 }
@@ -113,6 +117,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Model(command) => model::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ended(args) => ended::run(&args),
+        Command::Provision(args) => provision::run(&args),
         Command::Simulate(args) => simulate::run(args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -4,9 +4,10 @@
 //! (`merge`), and that becomes validated [`Settings`] (`build`). `schema` is the table of all keys
 //! that drives them. Every mistake is found in one run and names its file, line and key.
 //!
-//! Imports nothing else of the crate; only `cli` and `daemon` import it.
+//! Imports nothing else of the crate; only `appliance`, `cli` and `daemon` import it.
 
 mod across;
+pub mod appliance;
 mod build;
 mod fragment;
 mod layers;
@@ -15,12 +16,14 @@ mod mistake;
 mod rules;
 pub mod schema;
 mod settings;
+mod split;
 mod suggest;
 mod value;
 
 pub use across::check_against_model;
 pub use mistake::{Mistake, Place, Severity};
 pub use settings::*;
+pub use split::{Split, split};
 
 use std::collections::HashSet;
 use std::fmt;
@@ -67,13 +70,26 @@ impl fmt::Display for ConfigError {
 /// All mistakes, when there is an error among them.
 pub fn load(path: &Path, root: &Path) -> Result<(Settings, Vec<Mistake>), ConfigError> {
     let credentials = std::env::var_os("CREDENTIALS_DIRECTORY").map(PathBuf::from);
-    load_with(path, root, credentials)
+    load_with(path, root, credentials, None)
+}
+
+/// As [`load`], as if the file `path` held `text`.
+///
+/// # Errors
+/// All mistakes, when there is an error among them.
+pub fn load_text(
+    text: &str,
+    path: &Path,
+    root: &Path,
+) -> Result<(Settings, Vec<Mistake>), ConfigError> {
+    load_with(path, root, None, Some(text))
 }
 
 fn load_with(
     path: &Path,
     root: &Path,
     credentials: Option<PathBuf>,
+    given: Option<&str>,
 ) -> Result<(Settings, Vec<Mistake>), ConfigError> {
     let main = match path.strip_prefix("/") {
         Ok(inside) => root.join(inside),
@@ -83,7 +99,7 @@ fn load_with(
         root: root.to_path_buf(),
         folder: file.parent().unwrap_or(Path::new("")).to_path_buf(),
     };
-    let (layers, mut mistakes) = layers::read(&main, root);
+    let (layers, mut mistakes) = layers::read(&main, root, given);
     let unread = mistakes.iter().any(Mistake::is_error);
     let mut broken_lines = HashSet::new();
     let mut merged = value::Section::new(Place {
@@ -156,7 +172,7 @@ mod tests {
     /// The password of the only source, or the text of all mistakes.
     fn password(root: &Path, credentials: Option<&str>) -> Result<Option<Password>, String> {
         let credentials = credentials.map(|folder| root.join(folder));
-        let (settings, _) = load_with(Path::new("/anomalyd.toml"), root, credentials)
+        let (settings, _) = load_with(Path::new("/anomalyd.toml"), root, credentials, None)
             .map_err(|error| error.to_string())?;
         match settings.sources.as_slice() {
             [SourceSettings::Mqtt(mqtt)] => Ok(mqtt.password.clone()),

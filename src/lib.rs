@@ -42,8 +42,9 @@
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
+//! | appliance | -    | config | the user's file on a card, taken over |
 //! | bench    | -     | frame histogram simulate model engine pipeline health control clock | benchmarks of the real program: results, verdict, report |
-//! | daemon   | -     | all but bench cli | wires everything to a service |
+//! | daemon   | -     | all but appliance bench cli | wires everything to a service |
 //! | cli      | -     | all | the commands |
 //! | bin      | -     | engine | the torch worker `anomalyd-torch` |
 //!
@@ -58,6 +59,7 @@
 //! | unsafe  | engine/kernel health/mailbox learn/idle bin | vector instructions, and system calls that nix lacks |
 
 pub mod alarm;
+pub mod appliance;
 pub mod bench;
 pub mod cli;
 pub mod clock;

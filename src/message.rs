@@ -83,6 +83,10 @@ pub enum Message {
     Regressed,
     /// The service ended by a signal, a failure or the watchdog; systemd starts it again.
     Crashed,
+    /// The user's file on an appliance's card was taken over.
+    Provisioned,
+    /// The user's file on an appliance's card is wrong; nothing was changed.
+    ProvisionRefused,
 }
 
 impl Message {
@@ -125,6 +129,8 @@ impl Message {
             Message::Resumed => "cc61376589a35ac0aa36530e044ad287",
             Message::Regressed => "00a5854d83374a8c9373ac0a3a9f6245",
             Message::Crashed => "96f9c2610da1e658451267075f62ca98",
+            Message::Provisioned => "85888f508cea42e8bdfd43a665c7516d",
+            Message::ProvisionRefused => "c76a1b850ae54cd9af3ad1180dc9198f",
         }
     }
 
@@ -166,6 +172,8 @@ impl Message {
         Message::Resumed,
         Message::Regressed,
         Message::Crashed,
+        Message::Provisioned,
+        Message::ProvisionRefused,
     ];
 }
 

@@ -1,7 +1,7 @@
 //! Step 1: one file as it stands, every key of it checked by itself.
 //!
 //! What is wrong is reported and left out, so that one run finds every mistake. Imports `schema`,
-//! `value`, `suggest` and `mistake`.
+//! `appliance`, `value`, `suggest` and `mistake`.
 
 use std::collections::BTreeSet;
 use std::path::Path;
@@ -10,7 +10,9 @@ use std::sync::Arc;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
+use super::appliance::{self, APPLIANCE};
 use super::mistake::{Mistake, Place};
+use super::rules::Rule;
 use super::schema::{Key, Shape, TOP, every_key};
 use super::suggest::nearest;
 use super::value::{Base, Section, Value, checked, quote, wrong_type};
@@ -29,6 +31,11 @@ const SYNTAX_MISTAKES: usize = 20;
 
 /// Reads one file's text. Never fails: what cannot be read is among the mistakes.
 pub fn parse(text: &str, file: &Arc<Path>, base: &Base) -> Fragment {
+    parse_keys(TOP, text, file, base)
+}
+
+/// As [`parse`], for a text with other keys at its top.
+pub fn parse_keys(keys: &'static [Key], text: &str, file: &Arc<Path>, base: &Base) -> Fragment {
     let (table, errors) = DeTable::parse_recoverable(text);
     let mut reader = Reader {
         file,
@@ -51,7 +58,7 @@ pub fn parse(text: &str, file: &Arc<Path>, base: &Base) -> Fragment {
         let message = format!("{more} more lines are not TOML; is it the right file?");
         reader.mistakes.push(Mistake::of_file(file, message));
     }
-    let section = reader.table(TOP, table.get_ref(), "", reader.place(0));
+    let section = reader.table(keys, table.get_ref(), "", reader.place(0));
     Fragment {
         section,
         mistakes: reader.mistakes,
@@ -155,14 +162,49 @@ impl Reader<'_> {
                 }
                 Some(Value::Section(sensors))
             }
+            (Shape::Texts(rule), DeValue::Array(array)) => self.texts(*rule, array, path),
+            (Shape::Texts(rule), DeValue::String(_)) => {
+                self.texts(*rule, std::slice::from_ref(value), path)
+            }
             (shape, value) => match checked(shape, value, self.base) {
                 Ok(value) => Some(value),
-                Err(message) => {
+                Err(mut message) => {
+                    if key.name == "password" {
+                        // The journal is no place for one that only lacks its quotes.
+                        message =
+                            "expected the password in quotes; what is there is not shown".into();
+                    }
                     self.mistakes.push(Mistake::error(place, path, message));
                     None
                 }
             },
         }
+    }
+
+    /// Texts that all follow one rule, each reported in its own line.
+    fn texts(&mut self, rule: Rule, array: &[Spanned<DeValue<'_>>], path: &str) -> Option<Value> {
+        let mut texts = Vec::new();
+        let before = self.mistakes.len();
+        for element in array {
+            let checked = match element.get_ref() {
+                DeValue::String(text) => (rule.check)(text)
+                    .map(|()| text.to_string())
+                    .map_err(|why| format!("{} {why}", quote(text))),
+                other => Err(format!(
+                    "expected {}, found {}",
+                    rule.what,
+                    super::value::show(other)
+                )),
+            };
+            match checked {
+                Ok(text) => texts.push(text),
+                Err(message) => {
+                    let place = self.place(element.span().start);
+                    self.mistakes.push(Mistake::error(&place, path, message));
+                }
+            }
+        }
+        (self.mistakes.len() == before).then_some(Value::Texts(texts))
     }
 
     /// One source of a kind, which has its kind's name when it has no own.
@@ -258,6 +300,14 @@ pub fn key_text(name: &str) -> String {
 
 /// The message for a key that `path` (with a dot at the end) does not have, nor one like it.
 fn unknown(keys: &[Key], name: &str, path: &str) -> String {
+    if path.is_empty() && name == appliance::TABLE {
+        return "is for the file on an appliance's card, which is taken over at the next start; \
+                leave it out here"
+            .into();
+    }
+    if path.is_empty() && APPLIANCE.iter().any(|key| key.name == name) {
+        return format!("unknown key here; it belongs to [{}]", appliance::TABLE);
+    }
     if TOP.iter().any(|key| key.name == name) {
         return "unknown key here; it belongs to the top of the file, above the first [table]"
             .into();

@@ -23,8 +23,9 @@ pub struct Layer {
     pub text: String,
 }
 
-/// Reads all files of the configuration whose main file is `main` (with `root` in it already).
-pub fn read(main: &Path, root: &Path) -> (Vec<Layer>, Vec<Mistake>) {
+/// Reads all files of the configuration whose main file is `main` (with `root` in it already), or
+/// takes `given` for what that file holds.
+pub fn read(main: &Path, root: &Path, given: Option<&str>) -> (Vec<Layer>, Vec<Mistake>) {
     let mut layers = Vec::new();
     let mut mistakes = Vec::new();
     let vendor = root.join(VENDOR);
@@ -33,7 +34,13 @@ pub fn read(main: &Path, root: &Path) -> (Vec<Layer>, Vec<Mistake>) {
         read_drop_ins(&vendor, &mut layers, &mut mistakes);
     }
     let before = layers.len();
-    read_one(main, &mut layers, &mut mistakes, true);
+    match given {
+        Some(text) => layers.push(Layer {
+            path: main.to_path_buf(),
+            text: text.to_owned(),
+        }),
+        None => read_one(main, &mut layers, &mut mistakes, true),
+    }
     let found = layers.len() > before || mistakes.iter().any(|mistake| mistake.file == main);
     read_drop_ins(main, &mut layers, &mut mistakes);
     if !found && layers.is_empty() {

@@ -32,6 +32,8 @@ pub enum Presence {
 #[derive(Debug, Clone, Copy)]
 pub enum Shape {
     Text(Rule),
+    /// An array of texts, each of which follows the rule; or one such text.
+    Texts(Rule),
     /// A relative path is taken from the folder of the file it is written in.
     Path,
     /// As `Path`; a bare name is looked up among the service's systemd credentials first.
@@ -60,7 +62,12 @@ use Presence::{Default, Optional, Required};
 const SECOND: Duration = Duration::from_secs(1);
 const DAY: Duration = Duration::from_secs(86_400);
 
-const fn key(name: &'static str, shape: Shape, presence: Presence, meaning: &'static str) -> Key {
+pub(super) const fn key(
+    name: &'static str,
+    shape: Shape,
+    presence: Presence,
+    meaning: &'static str,
+) -> Key {
     Key {
         name,
         shape,
@@ -273,6 +280,7 @@ impl Shape {
         };
         match self {
             Shape::Text(rule) => rule.what.into(),
+            Shape::Texts(rule) => format!("{}, or an array of such", rule.what),
             Shape::Path => "a path".into(),
             Shape::Credential => "a path or a credential's name".into(),
             Shape::Bool => "true or false".into(),

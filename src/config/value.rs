@@ -35,6 +35,7 @@ impl fmt::Display for FieldValue {
 #[derive(Debug, Clone, PartialEq)]
 pub enum Value {
     Text(String),
+    Texts(Vec<String>),
     Path(PathBuf),
     Bool(bool),
     Integer(i64),

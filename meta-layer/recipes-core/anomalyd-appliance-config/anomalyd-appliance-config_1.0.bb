@@ -1,6 +1,6 @@
 # nooelint: oelint.var.mandatoryvar.SRC_URI
 SUMMARY = "What makes a root file system an anomalyd appliance"
-DESCRIPTION = "Data partition, overlay of /var, journal, watchdog, and the choice of the slot that starts."
+DESCRIPTION = "Data partition, overlay of /var, journal, watchdog, the choice of the slot that starts, and the user's file on the card."
 SECTION = "base"
 CVE_PRODUCT = ""
 
@@ -23,7 +23,7 @@ do_install() {
     install -d -m 0755 ${D}/boot ${D}/data
 }
 
-SYSTEMD_SERVICE:${PN} = "anomalyd-healthy.service boot.mount data-folders.service data.mount var.mount"
+SYSTEMD_SERVICE:${PN} = "anomalyd-healthy.service anomalyd-provision.service boot.mount data-folders.service data.mount var.mount"
 
 FILES:${PN} += "/boot /data ${nonarch_libdir}"
 

@@ -18,6 +18,8 @@ IMAGE_INSTALL = "\
     anomalyd-appliance-config \
     anomalyd-models \
     ca-certificates \
+    openssh-sftp-server \
+    openssh-sshd \
     packagegroup-core-boot \
     rauc \
     zram \

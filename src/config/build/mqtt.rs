@@ -58,17 +58,14 @@ fn password(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<Password> 
     if plain.is_some() {
         let place = table.place("password");
         let key = table.key("password");
-        mistakes.push(if table.set_at("password_file").is_some() {
-            Mistake::error(
-                place,
-                key,
-                "password_file is set too; leave one of the two out",
-            )
-        } else {
+        if table.set_at("password_file").is_some() {
+            let message = "password_file is set too; leave one of the two out";
+            mistakes.push(Mistake::error(place, key, message));
+        } else if others_may_read(&place.file) {
             let message = "stands in a file that others may read; move it to a file of its own \
                            and name that in password_file";
-            Mistake::warning(place, key, message)
-        });
+            mistakes.push(Mistake::warning(place, key, message));
+        }
     }
     let path = match table.value("password_file") {
         Some(Value::Path(path)) => {
