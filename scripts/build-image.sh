@@ -79,11 +79,11 @@ installed() { # installed KIND VARIANT PACKAGES: prints the tar's name
     tar=$cache/image-trixie-$arch-$1-$(echo "$2 $3" | cat - scripts/image/dpkg.conf | sha256sum | cut -c 1-8).tar
     if ! [ -s "$tar" ]; then
         say "$1: $3 of Debian 13 for $arch (once)" >&2
-        # The lists of the packages that were unpacked are not kept where none is installed.
+        # What is only unpacked stands in no list of packages: their file names are kept.
         as_root mmdebstrap --quiet --variant="$2" --architectures="$arch" --include="$3" \
             --components=main,non-free-firmware --aptopt='APT::Install-Recommends "false"' \
             --dpkgopt=scripts/image/dpkg.conf \
-            --customize-hook='cd "$1" && ls var/cache/apt/archives | grep "\.deb$" >debs.txt || true' \
+            --extract-hook='cd "$1" && ls var/cache/apt/archives | grep "\.deb$" >debs.txt' \
             trixie - >"$tar.part"
         mv "$tar.part" "$tar"
     fi

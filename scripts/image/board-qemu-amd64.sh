@@ -3,7 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 
 arch=amd64
-kernel_package=linux-image-cloud-amd64
+kernel_package=linux-image-amd64
 firmware_package=
 console=ttyS0,115200
 kernel_name=vmlinuz

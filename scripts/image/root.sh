@@ -91,6 +91,8 @@ $tools systemd-sysusers anomalyd.conf
 $tools journalctl --update-catalog
 
 # ---- units
+# What scripts of System V are there double the units.
+rm -rf "$root"/etc/init.d "$root"/etc/rc?.d
 unit() { systemctl --quiet --root="$root" "$@"; }
 enabled="anomalyd systemd-networkd systemd-resolved systemd-timesyncd ssh tmp.mount"
 for file in "$root"/usr/lib/systemd/system/*; do
@@ -123,7 +125,7 @@ done
 # ---- what is not needed
 rm -rf "$root"/var/lib/{dpkg,apt,pam,ucf,systemd/deb-systemd-helper-*} "$root"/var/cache/* "$root"/var/log/* \
     "$root"/var/backups "$root"/usr/lib/*/gconv "$root"/usr/share/{bug,lintian,doc-base,bash-completion,zsh,initramfs-tools,locale,man,info} \
-    "$root"/etc/{apt,dpkg,cron*,init.d,rc?.d,logrotate.d,kernel,initramfs-tools,alternatives/README} \
+    "$root"/etc/{apt,dpkg,cron*,logrotate.d,kernel,initramfs-tools,alternatives/README} \
     "$root"/usr/lib/udev/hwdb.bin "$root"/usr/lib/udev/hwdb.d "$root"/usr/lib/systemd/boot "$root"/tmp/* "$root"/run/*
 find "$root/etc" "$root/usr/lib" -xdev \( -name '*.dpkg-*' -o -name '*-' -path '*/etc/*' \) -type f -delete
 # So that the first start does not do what was done here.
