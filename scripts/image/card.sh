@@ -60,8 +60,9 @@ mkdir -p "$data/rauc"
 dated "$data"
 rm -f "$work/data.ext4"
 truncate -s 128M "$work/data.ext4"
-E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -L data -U a0a1d000-0000-4000-8000-0000000000d6 -m 1 \
-    -E root_owner=0:0,hash_seed=a0a1d000-0000-4000-8000-0000000000d7,lazy_itable_init=1,lazy_journal_init=0 \
+# By its size now it would get blocks of 1 KiB; it may grow to 2 TiB.
+E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -b 4096 -i 16384 -L data -U a0a1d000-0000-4000-8000-0000000000d6 -m 1 \
+    -E root_owner=0:0,hash_seed=a0a1d000-0000-4000-8000-0000000000d7,lazy_itable_init=1,lazy_journal_init=0,resize=536870912 \
     -d "$data" "$work/data.ext4"
 
 # ---- the card
