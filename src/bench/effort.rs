@@ -11,7 +11,7 @@ pub struct Effort {
     pub loads: usize,
     /// Before each load's readings.
     pub warm_up: Duration,
-    /// The service at 100 rows a second.
+    /// The service at a little more than 100 rows a second.
     pub sustained: Duration,
     /// At 997 rows a second.
     pub dense: Duration,

@@ -111,11 +111,12 @@ impl Leaves {
 
     /// The leaf at `path`; of several the last, as JSON parsers do.
     pub fn get(&self, path: &str) -> Option<Leaf<'_>> {
-        self.entries
-            .iter()
-            .rev()
-            .find(|entry| &self.text[entry.path.clone()] == path)
-            .map(|entry| self.leaf(entry))
+        // Most paths differ in length, which costs no look at the text.
+        let here = |entry: &&Entry| {
+            entry.path.len() == path.len() && &self.text[entry.path.clone()] == path
+        };
+        let entry = self.entries.iter().rev().find(here)?;
+        Some(self.leaf(entry))
     }
 
     pub fn len(&self) -> usize {
@@ -139,7 +140,17 @@ impl Leaves {
         self.entries.clear();
         self.text.clear();
         self.path.clear();
-        let mut deserializer = serde_json::Deserializer::from_slice(document);
+        match std::str::from_utf8(document) {
+            // Checked as a whole, where the parser would check each key.
+            Ok(text) => self.walk(serde_json::Deserializer::from_str(text)),
+            Err(_) => self.walk(serde_json::Deserializer::from_slice(document)),
+        }
+    }
+
+    fn walk<'de, R: serde_json::de::Read<'de>>(
+        &mut self,
+        mut deserializer: serde_json::Deserializer<R>,
+    ) -> Result<(), serde_json::Error> {
         Walk(self).deserialize(&mut deserializer)?;
         deserializer.end()
     }

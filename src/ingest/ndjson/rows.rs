@@ -19,6 +19,9 @@ const LEAST_EPOCH_SECONDS: f64 = 1e8;
 pub struct NdjsonRows {
     pub intake: Intake,
     leaves: Leaves,
+    /// Of each leaf of the line before: its sensor. Lines of one source list their sensors in one
+    /// order, so that the same place is tried before the table of names.
+    places: Vec<Option<usize>>,
     zone: TimeZone,
 }
 
@@ -27,6 +30,7 @@ impl NdjsonRows {
         NdjsonRows {
             intake: Intake::new(ctx, super::LOG_TARGET),
             leaves: Leaves::default(),
+            places: Vec::new(),
             zone,
         }
     }
@@ -59,9 +63,18 @@ impl NdjsonRows {
         match single_reading(&self.leaves, self.intake.sensors()) {
             Some((name, leaf)) => add(&mut self.intake, name, time, leaf, origin),
             None => {
-                for (path, leaf) in self.leaves.iter() {
-                    let is_sensor = self.intake.sensors().get(path).is_some();
-                    if is_sensor || !TIME_KEYS.contains(&path) {
+                self.places.resize(self.leaves.len(), None);
+                for ((path, leaf), place) in self.leaves.iter().zip(&mut self.places) {
+                    let sensors = self.intake.sensors();
+                    let same = place.filter(|&sensor| {
+                        sensors.names().get(sensor).is_some_and(|name| name == path)
+                    });
+                    if let Some(sensor) = same {
+                        add_reading(&mut self.intake, sensor, time, leaf, origin);
+                        continue;
+                    }
+                    *place = sensors.get(path);
+                    if place.is_some() || !TIME_KEYS.contains(&path) {
                         add(&mut self.intake, path, time, leaf, origin);
                     }
                 }
@@ -71,12 +84,12 @@ impl NdjsonRows {
 
     fn time(&mut self, now: Timestamp, origin: &dyn fmt::Display) -> Timestamp {
         for key in TIME_KEYS {
-            if self.intake.sensors().get(key).is_some() {
-                continue;
-            }
             let Some(leaf) = self.leaves.get(key) else {
                 continue;
             };
+            if self.intake.sensors().get(key).is_some() {
+                continue;
+            }
             match (leaf, leaf_time(leaf, key, &self.zone)) {
                 (_, Some(time)) => return time,
                 (Leaf::Null, None) => {}
@@ -114,13 +127,11 @@ pub(crate) fn leaf_time(leaf: Leaf<'_>, key: &str, zone: &TimeZone) -> Option<Ti
 
 /// `{"sensor": "LIT101", "value": 3.2}`, unless the model has sensors of these names.
 fn single_reading<'a>(leaves: &'a Leaves, sensors: &SensorIndex) -> Option<(&'a str, Leaf<'a>)> {
-    if sensors.get("sensor").is_some() || sensors.get("value").is_some() {
+    let (Leaf::Text(name), value) = (leaves.get("sensor")?, leaves.get("value")?) else {
         return None;
-    }
-    match (leaves.get("sensor")?, leaves.get("value")?) {
-        (Leaf::Text(name), value) => Some((name, value)),
-        _ => None,
-    }
+    };
+    let of_the_model = |name| sensors.get(name).is_some();
+    (!of_the_model("sensor") && !of_the_model("value")).then_some((name, value))
 }
 
 fn add(
@@ -131,12 +142,22 @@ fn add(
     origin: &dyn fmt::Display,
 ) {
     match intake.sensors().admit(name) {
-        Some(sensor) => match leaf {
-            // Without the text, which only a reading that is no number needs.
-            Leaf::Number(_) => intake.add(sensor, time, leaf.reading(), "", origin),
-            _ => intake.add(sensor, time, leaf.reading(), &leaf.shown(), origin),
-        },
+        Some(sensor) => add_reading(intake, sensor, time, leaf, origin),
         None => intake.ignore(name, origin),
+    }
+}
+
+fn add_reading(
+    intake: &mut Intake,
+    sensor: usize,
+    time: Timestamp,
+    leaf: Leaf<'_>,
+    origin: &dyn fmt::Display,
+) {
+    match leaf {
+        // Without the text, which only a reading that is no number needs.
+        Leaf::Number(_) => intake.add(sensor, time, leaf.reading(), "", origin),
+        _ => intake.add(sensor, time, leaf.reading(), &leaf.shown(), origin),
     }
 }
 

@@ -173,3 +173,26 @@ proptest! {
         rows.intake.push();
     }
 }
+
+proptest! {
+    /// Whatever lines came before, in whatever order their keys were.
+    #[test]
+    fn a_line_is_read_as_if_it_were_the_first(
+        lines in prop::collection::vec(
+            prop::collection::vec((prop::sample::select(vec!["a", "b", "c", "x", "time", "t"]), 0_u8..9), 0..6),
+            1..8,
+        )
+    ) {
+        let sensors = ["b", "a", "t", "c"];
+        let (mut reused, reused_ctx) = rows(&sensors);
+        for line in lines {
+            let members: Vec<String> = line.iter().map(|(key, value)| format!("\"{key}\": {value}")).collect();
+            let line = format!("{{{}}}", members.join(", "));
+            let (mut fresh, fresh_ctx) = rows(&sensors);
+            prop_assert_eq!(
+                values(&read(&mut reused, &reused_ctx, &line)),
+                values(&read(&mut fresh, &fresh_ctx, &line))
+            );
+        }
+    }
+}
