@@ -52,7 +52,7 @@ need_packages mmdebstrap squashfs-tools dosfstools mtools gdisk e2fsprogs zstd x
 foreign=no
 if [ "$arch" != "$(dpkg --print-architecture)" ]; then
     foreign=yes
-    need_packages qemu-user-static binfmt-support
+    need_packages qemu-user-static
 fi
 
 # Everything is dated by the commit.
@@ -98,6 +98,15 @@ tar -C "$work/boot" -xf "$boot_tar" --wildcards ./debs.txt ./usr/bin/busybox './
 [ -s "$work/boot/usr/bin/busybox" ] || fail "no busybox was unpacked: $(tail -n 1 "$work/tar.log")"
 # Of what is unpacked only these are on the card. The name has the version: name_version_arch.deb
 grep -E "^(linux-image-[0-9]|busybox-static_|raspi-firmware_)" "$work/boot/debs.txt" | sed 's/%3a/:/; s/\.deb$//; y/_/\t/' >"$work/boot-packages.txt"
+
+# ---- our kernel module, once for each kernel
+if [ "$board" = rpi4 ]; then
+    release=$(ls "$work/boot/usr/lib/modules")
+    module=$cache/tryboot-$release-$(sha256sum packaging/tryboot/*.c | sha256sum | cut -c 1-8).ko
+    [ -s "$module" ] || scripts/tryboot-module.sh "$release" "$module"
+    mkdir -p "$work/modules"
+    cp "$module" "$work/modules/anomalyd-tryboot.ko"
+fi
 
 # ---- anomalyd
 deb=$(scripts/build-deb.sh "$arch" | tail -n 1)

@@ -15,9 +15,7 @@ folder=/proc/sys/fs/binfmt_misc
 [ -e "$folder/register" ] || as_root mount -t binfmt_misc binfmt_misc "$folder"
 if [ -e "$folder/qemu-$machine" ]; then exit 0; fi
 
-# In a container no service has done this at the start. F: opened now, so that a chroot needs no copy.
-as_root update-binfmts --enable "qemu-$machine" >/dev/null 2>&1 || true
-if [ -e "$folder/qemu-$machine" ]; then exit 0; fi
+# In a container nothing has done this at the start.
 for file in /usr/lib/binfmt.d/qemu-$machine*.conf; do
     [ -e "$file" ] || continue
     as_root sh -c "cat '$file' >'$folder/register'"

@@ -58,9 +58,9 @@ files_of $early_modules $common_modules $board_modules | while read -r file; do
 done
 cp "$boot/usr/lib/modules/$modules"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/$modules/"
 if [ -d "$work/modules" ]; then
-    # Our own (packaging/tryboot).
-    cp "$work/modules"/*.ko "$root/usr/lib/modules/$modules/"
-    (cd "$work/modules" && ls ./*.ko | sed 's/^\.\///; s/\.ko$//') >"$root/usr/lib/modules-load.d/anomalyd.conf"
+    # Our own, without which a restart does not try the other slot.
+    install -D -m 644 -t "$root/usr/lib/modules/$modules/extra" "$work/modules"/*.ko
+    basename -s .ko "$work/modules"/*.ko >"$root/usr/lib/modules-load.d/anomalyd.conf"
 fi
 depmod -b "$root" "$modules"
 
@@ -108,11 +108,13 @@ done
     unit enable $enabled
     # Nobody logs in at a console, no seat is managed, nothing waits for the network.
     unit mask getty@.service serial-getty@.service console-getty.service container-getty@.service \
-        getty.target systemd-logind.service systemd-networkd-wait-online.service \
+        getty.target systemd-networkd-wait-online.service \
         systemd-hwdb-update.service ldconfig.service systemd-firstboot.service \
         dev-hugepages.mount sys-kernel-debug.mount sys-kernel-tracing.mount sys-fs-fuse-connections.mount \
         proc-sys-fs-binfmt_misc.automount
 }
+rm -f "$root"/usr/lib/systemd/system/{systemd-logind.service,dbus-org.freedesktop.login1.service} \
+    "$root"/usr/lib/systemd/system/*.wants/systemd-logind.service "$root/usr/share/dbus-1/system-services/org.freedesktop.login1.service"
 # Generators run at every start: those that are left have work here. One of them would open SSH to the
 # host of a virtual machine, another a root shell by a word on the command line.
 for generator in "$root"/usr/lib/systemd/system-generators/*; do
