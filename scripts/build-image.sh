@@ -113,7 +113,7 @@ deb=$(scripts/build-deb.sh "$arch" | tail -n 1)
 torch_folder=
 if [ "$torch" = yes ]; then
     torch_folder=$work/torch
-    scripts/image/torch.sh "$arch" "$torch_folder"
+    scripts/image/torch.sh "$arch" "$torch_folder" "$base"
 fi
 
 # ---- the parts

@@ -23,8 +23,8 @@ tools="chroot $root"
 # ---- packages
 mkdir -p "$root"
 tar -C "$root" -xf "$work/base.tar" --exclude='./dev/*'
-# What only installs packages has no use on a root that cannot be written. Docs and locales were left
-# out as the packages were installed.
+# What only installs packages has no use on a root that cannot be written. Docs, locales and udev's
+# hardware database were left out as the packages were installed.
 info=$root/var/lib/dpkg/info
 cp "$root/var/lib/dpkg/status" "$work/status"
 for package in perl-base dpkg debconf ucf adduser init-system-helpers sensible-utils libdebconfclient0 \
