@@ -46,7 +46,7 @@ scripts/crates-inc.sh --check
 series=$(sed -n 's/^LAYERSERIES_COMPAT_[^=]*= "\(.*\)"/\1/p' meta-layer/conf/layer.conf)
 grep -q "branch: $series" meta-layer/kas.yml || fail "meta-layer/kas.yml builds another series than $series"
 
-mapfile -t scripts < <(grep -rlE "^#!/bin/sh" meta-layer rootfs-overlay/appliance | LC_ALL=C sort)
+mapfile -t scripts < <(grep -rlE "^#!/bin/sh" meta-layer rootfs-overlay/appliance rootfs-overlay/debian | LC_ALL=C sort)
 for script in "${scripts[@]}"; do
     sh -n "$script" || fail "$script does not parse"
     [ -x "$script" ] || fail "$script is not executable"

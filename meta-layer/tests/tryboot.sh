@@ -70,6 +70,14 @@ is B get-primary
 check "the flag is not asked for" [ "$(parameter)" = "0 tryboot" ]
 check "a trial must not be committed" [ "$(first_boot_partition)" = 2 ]
 
+# A slot that is made primary was written: it is not the empty one of a new card any more.
+mkdir -p "$TRYBOOT_ROOT/data/rauc"
+touch "$TRYBOOT_ROOT/data/rauc/empty-A" "$TRYBOOT_ROOT/data/rauc/empty-B"
+"$program" set-primary B
+check "a written slot stays marked as empty" [ ! -e "$TRYBOOT_ROOT/data/rauc/empty-B" ]
+check "the other slot's mark went, too" [ -e "$TRYBOOT_ROOT/data/rauc/empty-A" ]
+rm "$TRYBOOT_ROOT/data/rauc/empty-A"
+
 # It fails: the next start is without the flag, and the slot before is primary.
 start A
 is A get-primary

@@ -1,8 +1,9 @@
 //! `anomalyd model`: what is in a model file, whether this machine reproduces it, models of modules
-//! from elsewhere, the way to other runtimes, and the way back to the model of before.
+//! from elsewhere, the way to other runtimes, and which model is in force.
 
 mod export;
 mod inspect;
+mod install;
 mod rollback;
 mod verify;
 mod wrap;
@@ -24,6 +25,8 @@ pub enum ModelCommand {
     Wrap(Box<wrap::WrapArgs>),
     /// Write the model as an ONNX file, for other runtimes
     Export(export::ExportArgs),
+    /// Put a model from elsewhere in force, once it is verified here
+    Install(install::InstallArgs),
     /// Go back to the model that was in force before
     Rollback(rollback::RollbackArgs),
 }
@@ -36,6 +39,7 @@ pub fn run(command: ModelCommand) -> anyhow::Result<ExitCode> {
         ModelCommand::Verify(args) => verify::run(args),
         ModelCommand::Wrap(args) => wrap::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Export(args) => export::run(&args).map(|()| ExitCode::SUCCESS),
+        ModelCommand::Install(args) => install::run(&args).map(|()| ExitCode::SUCCESS),
         ModelCommand::Rollback(args) => rollback::run(&args).map(|()| ExitCode::SUCCESS),
     }
 }

@@ -56,6 +56,34 @@ fn a_verified_model_is_put_in_force_and_the_one_before_can_be_had_back() {
 }
 
 #[test]
+fn the_command_installs_a_copy_of_a_model_from_elsewhere() {
+    let state = learned_copy();
+    let (store, new) = store(state.path());
+    let install = |model: &Path| {
+        let mut install = anomalyd();
+        install.args(["model", "install", "--models"]);
+        install.arg(state.path().join("models")).arg(model);
+        install
+    };
+    let text = output(&mut install(&new));
+    assert!(
+        text.starts_with("model tank farm 2 is in force; tank farm 1 is kept"),
+        "{text}"
+    );
+    assert!(new.exists(), "it stays where it was");
+    assert_eq!(version(&store.current()), "2");
+    assert_eq!(version(&store.previous()), "1");
+
+    let damaged = state.path().join("damaged.pt");
+    let mut bytes = fs::read(&new).unwrap();
+    bytes.truncate(bytes.len() / 2);
+    fs::write(&damaged, bytes).unwrap();
+    let refused = install(&damaged).output().unwrap();
+    assert!(!refused.status.success());
+    assert_eq!(version(&store.current()), "2", "the one in force stays");
+}
+
+#[test]
 fn rollback_finds_the_models_by_the_configuration() {
     let state = learned_copy();
     let (store, new) = store(state.path());

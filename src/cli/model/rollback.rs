@@ -15,6 +15,13 @@ use crate::pipeline::EngineChoice;
 
 #[derive(Debug, Args)]
 pub struct RollbackArgs {
+    #[command(flatten)]
+    place: Place,
+}
+
+/// Where the models are that a command changes.
+#[derive(Debug, Args)]
+pub struct Place {
     /// The configuration, which says where the models are
     #[arg(long, value_name = "FILE", default_value = config::DEFAULT_PATH)]
     config: PathBuf,
@@ -26,22 +33,30 @@ pub struct RollbackArgs {
     torch_worker: Option<PathBuf>,
 }
 
+impl Place {
+    /// The models, and where the service listens that uses them.
+    pub fn open(&self) -> anyhow::Result<(ModelStore, Option<PathBuf>)> {
+        let (folder, socket) = match &self.models {
+            Some(folder) => (folder.clone(), None),
+            None => configured(&self.config)?,
+        };
+        if !folder.is_dir() {
+            let folder = folder.display();
+            return Err(Usage(format!("{folder} is not a folder of models")).into());
+        }
+        let torch = TorchConfig {
+            worker: self.torch_worker.clone(),
+            ..TorchConfig::default()
+        };
+        let store = ModelStore::open(&folder)?.on_engine(EngineChoice::Auto, torch);
+        Ok((store, socket))
+    }
+}
+
 /// # Errors
 /// There is no previous model, it does not verify here, or the folder cannot be written.
 pub fn run(args: &RollbackArgs) -> anyhow::Result<()> {
-    let (folder, socket) = match &args.models {
-        Some(folder) => (folder.clone(), None),
-        None => configured(&args.config)?,
-    };
-    if !folder.is_dir() {
-        let folder = folder.display();
-        return Err(Usage(format!("{folder} is not a folder of models")).into());
-    }
-    let torch = TorchConfig {
-        worker: args.torch_worker.clone(),
-        ..TorchConfig::default()
-    };
-    let store = ModelStore::open(&folder)?.on_engine(EngineChoice::Auto, torch);
+    let (store, socket) = args.place.open()?;
     let installed = store.rollback()?;
     let kept = match &installed.before {
         Some(before) => format!(", {before} is kept as the previous one"),
@@ -56,7 +71,7 @@ pub fn run(args: &RollbackArgs) -> anyhow::Result<()> {
     print(format_args!("{}\n", what_the_service_does(told.as_ref())))
 }
 
-fn what_the_service_does(told: Option<&Result<Answer, ControlError>>) -> String {
+pub fn what_the_service_does(told: Option<&Result<Answer, ControlError>>) -> String {
     match told {
         Some(Ok(answer)) => format!("service    {}", answer.text),
         Some(Err(ControlError::NotRunning { .. })) => {

@@ -1,0 +1,20 @@
+# The Raspberry Pi 4. Read (not run) by scripts/build-image.sh and what it calls.
+# shellcheck shell=bash disable=SC2034
+
+arch=arm64
+kernel_package=linux-image-arm64
+firmware_package=raspi-firmware
+# Debian's kernel calls the serial port at pins 8 and 10 by this name; Raspberry Pi's calls it serial0.
+console=ttyS1,115200
+# The firmware unpacks it.
+kernel_name=kernel8.img
+device_tree=broadcom/bcm2711-rpi-4-b.dtb
+# Discoverable Partitions: root of this architecture.
+root_type=b921b045-1df0-41c3-af44-4c6f280d3fae
+
+# In the initramfs: the card, the file systems, and the watchdog, so that systemd finds it.
+early_modules="sdhci-iproc bcm2835 gpio-regulator fixed reset-raspberrypi squashfs overlay ext4 bcm2835_wdt"
+# Ethernet, USB, temperature, under-voltage, clock rates, random numbers; serial adapters for sensors.
+board_modules="bcmgenet broadcom mdio-bcm-unimac pcie-brcmstb xhci-pci usb-storage uas
+    bcm2711_thermal raspberrypi-hwmon raspberrypi-cpufreq iproc-rng200
+    ftdi_sio cp210x ch341 pl2303 cdc-acm sha256-arm64 sha2-ce"
