@@ -59,13 +59,13 @@ class Bundles:
         content = os.path.join(self.folder, f"{name}.content")
         shutil.rmtree(content, ignore_errors=True)
         os.makedirs(content)
-        for path, inside in ((root, "rootfs.img"), (boot or self.boot, "anomalyd-boot.vfat")):
+        for path, inside in ((root, "rootfs.squashfs"), (boot or self.boot, "anomalyd-boot.vfat")):
             os.link(path, os.path.join(content, inside))
         with open(os.path.join(content, "manifest.raucm"), "w") as file:
             file.write(
                 f"[update]\ncompatible={compatible or self.compatible}\nversion={version}\n\n"
                 "[bundle]\nformat=verity\n\n"
-                "[image.rootfs]\nfilename=rootfs.img\n\n[image.boot]\nfilename=anomalyd-boot.vfat\n"
+                "[image.rootfs]\nfilename=rootfs.squashfs\n\n[image.boot]\nfilename=anomalyd-boot.vfat\n"
             )
         if os.path.exists(out):
             os.remove(out)

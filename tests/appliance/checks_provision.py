@@ -60,10 +60,10 @@ def result_of(card):
 
 def bad_inside(report, machine):
     """The machine has started with the bad file."""
-    result = machine.out("cat /boot/anomalyd-result.txt")
+    result = machine.look("cat /boot/anomalyd-result.txt")
     report.check("the bad file: the result names line and key", "anomalyd.toml:3" in result and "max_false_alarms_per_week" in result, result)
     report.note(result)
-    report.check("nothing of it was taken over", machine.out("cat /proc/sys/kernel/hostname") != "plant-8")
+    report.check("nothing of it was taken over", machine.look("cat /proc/sys/kernel/hostname") != "plant-8")
     report.check("the service runs as before", machine.run("systemctl -q is-active anomalyd").ok)
     report.check("the file stays for correction", machine.run("test -s /boot/anomalyd.toml").ok)
     report.answers("the journal has the refusal", machine.run("journalctl -q -b -o cat | grep -q 'max_false_alarms_per_week'"))
@@ -71,14 +71,14 @@ def bad_inside(report, machine):
 
 def good_inside(report, machine, folder):
     """The machine has started with the good file."""
-    result = machine.out("cat /boot/anomalyd-result.txt")
+    result = machine.look("cat /boot/anomalyd-result.txt")
     report.check("the good file: the result says what was set", "plant-7" in result and "anomalyd.toml:" not in result, result)
     report.check("and tells no secret", SECRET not in result, result)
     report.note(result)
-    report.same("host name", machine.out("cat /proc/sys/kernel/hostname"), "plant-7")
+    report.same("host name", machine.look("cat /proc/sys/kernel/hostname"), "plant-7")
     report.answers("the configuration is in force", machine.run("grep -q '^max_false_alarms_per_week = 5' /etc/anomalyd/anomalyd.toml && anomalyd check-config"))
     shipped_model(report, machine)
-    report.check("the time servers are the file's", "10.0.2.2" in machine.out("systemd-analyze cat-config systemd/timesyncd.conf | grep ^NTP= | tail -n 1; grep -rhs ^NTP= /etc/systemd/network || true"))
+    report.check("the time servers are the file's", "10.0.2.2" in machine.look("systemd-analyze cat-config systemd/timesyncd.conf | grep ^NTP= | tail -n 1; grep -rhs ^NTP= /etc/systemd/network || true"))
     if machine.board.kind != "rpi4":
         report.answers("the address is the file's", machine.run(
             f"for i in $(seq 60); do networkctl status 2>/dev/null | grep -q '{ADDRESS}' && exit; sleep 1; done; networkctl status; exit 1", 90))

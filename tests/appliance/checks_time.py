@@ -22,9 +22,9 @@ def measure(report, board, rounds):
             machine = board.start()
             machine.wait_inside()
             machine.run("systemctl is-system-running --wait", 180)
-            active = machine.out("systemctl is-active anomalyd || true")
+            active = machine.look("systemctl is-active anomalyd || true")
             report.same(f"start {way} the service", active, {"with": "active", "without": "inactive"}[way])
-            seconds[way].append(int(machine.out("systemctl show -P ActiveEnterTimestampMonotonic multi-user.target")) / 1e6)
+            seconds[way].append(int(machine.look("systemctl show -P ActiveEnterTimestampMonotonic multi-user.target")) / 1e6)
             machine.power_off()
             if way == "without":
                 board.card.remove_data("/overlay-etc/upper/systemd/system/anomalyd.service")

@@ -14,7 +14,7 @@ def other(slot):
 
 
 def current(machine):
-    return machine.out("/usr/libexec/anomalyd/tryboot get-current")
+    return machine.look("/usr/libexec/anomalyd/tryboot get-current")
 
 
 def committed(card):
@@ -24,7 +24,7 @@ def committed(card):
 
 
 def version(machine):
-    return machine.out("sed -n 's/^IMAGE_VERSION=\"*\\([^\"]*\\)\"*$/\\1/p' /etc/os-release /usr/lib/os-release | tail -n 1")
+    return machine.look("sed -n 's/^IMAGE_VERSION=\"*\\([^\"]*\\)\"*$/\\1/p' /etc/os-release /usr/lib/os-release | tail -n 1")
 
 
 def second_slot(report, machine):
@@ -60,7 +60,7 @@ def update(report, machine, path, number):
     report.check(f"rauc install of a signed bundle ({machine.seconds():.0f} s)", answer.ok, answer)
     if machine.board.kind != "rpi4":
         report.check("read over HTTP in parts", getattr(answer, "parts", 0) > 1)
-    report.same("autoboot.txt is not changed yet", machine.out("sed -n 's/^boot_partition=//p' /boot/autoboot.txt | head -n 1"), {"A": "2", "B": "3"}[before])
+    report.same("autoboot.txt is not changed yet", machine.look("sed -n 's/^boot_partition=//p' /boot/autoboot.txt | head -n 1"), {"A": "2", "B": "3"}[before])
     machine = machine.restart()
     report.check("the restart carries the tryboot flag", machine.boot.tryboot)
     report.answers("the new slot brings the service up", machine.ready())
@@ -100,11 +100,11 @@ def falls_back(report, machine, path, number, why):
 
 
 def refused(report, machine, path, why):
-    before = machine.out("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum")
+    before = machine.look("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum")
     answer = install(machine, path)
     report.check(f"a bundle {why} is refused", not answer.ok, answer)
     report.note(answer.output.strip().splitlines()[-1] if answer.output.strip() else "")
-    report.same("and nothing was written", machine.out("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum"), before)
+    report.same("and nothing was written", machine.look("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum"), before)
     report.check("no trial waits", not machine.run("test -e /run/systemd/reboot-param").ok)
 
 

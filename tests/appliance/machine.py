@@ -251,6 +251,11 @@ class Machine:
             raise MachineError(f"`{script}` inside: {answer}")
         return answer.output.strip()
 
+    def look(self, script, timeout=60):
+        """As `out`, for a check: what fails is in the text."""
+        answer = self.run(script, timeout)
+        return answer.output.strip() if answer.ok else str(answer)
+
     def ready(self, timeout=BOOT):
         """Until the service is READY: joins the job that starts it."""
         self.wait_inside(timeout)
