@@ -123,6 +123,10 @@ class Card:
 
     def repair_data(self):
         """Replays the journal, as debugfs does not. Returns what e2fsck had to say."""
+        first = subprocess.run(["e2fsck", "-p", self._data()], capture_output=True)
+        if first.returncode in (0, 1):
+            return first.stdout.decode()
+        # Once the journal is replayed it opens the file anew, and then it has forgotten the offset.
         return tool("e2fsck", "-p", self._data(), okay=(0, 1)).stdout.decode()
 
     def check_data(self):

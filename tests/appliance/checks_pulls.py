@@ -40,8 +40,14 @@ def last_safe(console, what, before):
     return int(found[-1]) if found else before
 
 
+def of(lost):
+    return "" if lost is None else f"; of {lost.lost + lost.torn + lost.stayed} writes after the last flush {lost.lost} lost, {lost.torn} torn"
+
+
 def pulls(report, board, folder, count, seed):
     chance = random.Random(seed)
+    # qemu's card reader for the Pi records no writes: there a pull loses only what the kernel held back.
+    board.chance = random.Random(seed) if board.kind != "rpi4" else None
     report.note(f"seed {seed}")
     safe = {"configuration": 0, "journal": 0}
     put_scripts(board.card)
@@ -55,8 +61,8 @@ def pulls(report, board, folder, count, seed):
         while time.monotonic() < until and machine.process.poll() is None:
             time.sleep(0.05)
         alive = machine.process.poll() is None
-        machine.pull()
-        report.check(f"pull {number}: {moment:.1f} s into a first start", alive, machine.console()[-300:])
+        lost = machine.pull()
+        report.check(f"pull {number}: {moment:.1f} s into a first start{of(lost)}", alive, machine.console()[-300:])
     machine = board.start()
     report.answers("after these it starts, provisioned as if nothing had been", machine.ready())
     checks_provision.good_inside(report, machine, folder)
@@ -67,7 +73,7 @@ def pulls(report, board, folder, count, seed):
         total += 1
         moment = chance.uniform(0.2, 3.0)
         time.sleep(moment)
-        machine.pull()
+        lost = machine.pull()
         console = machine.console()
         safe = {what: last_safe(console, what, before) for what, before in safe.items()}
         machine = board.start()
@@ -78,7 +84,7 @@ def pulls(report, board, folder, count, seed):
         bad = [line for line in findings if line.startswith("bad ")]
         report.check(
             f"pull {number}, {moment:.1f} s into writing (safe: configuration {safe['configuration']}, journal {safe['journal']}): all is intact "
-            f"({machine.seconds():.0f} s to there)",
+            f"({machine.seconds():.0f} s to there{of(lost)})",
             len(findings) == 9 and not bad, "\n".join(bad) or answer,
         )
         worst = max(worst, machine.seconds())

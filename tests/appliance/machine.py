@@ -1,7 +1,7 @@
 """The board: qemu with a card, its console, its way in, and the firmware's one-shot flag.
 
 A `Board` is what stays while it is switched on and off: card and board. Its `start` is a `Machine`.
-Imports firmware and card.
+Imports firmware, card, powercut.
 """
 
 import base64
@@ -14,6 +14,7 @@ import subprocess
 import time
 
 import firmware
+import powercut
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -66,10 +67,12 @@ def let_in(card, board):
 
 
 class Board:
-    def __init__(self, kind, card, folder, forward=None, drives=()):
+    def __init__(self, kind, card, folder, forward=None, drives=(), chance=None):
         self.kind, self.card, self.folder = kind, card, folder
         self.forward = forward
         self.drives = list(drives)
+        # With one, a pulled plug loses a part of what was not flushed (powercut.py).
+        self.chance = chance
         self.next = (0, False)
         self.starts = 0
 
@@ -92,6 +95,7 @@ class Machine:
         self._count = 0
         self._in = b""
         self.events = []
+        self.before = self.log = None
         self.began = time.monotonic()
         self._start(qemu_options)
 
@@ -119,7 +123,7 @@ class Machine:
             command = ["qemu-system-x86_64", "-M", "pc", "-m", "1G", "-smp", "2", "-cpu", "max"]
             command += ["-accel", "tcg,thread=multi", "-device", "virtio-rng-pci"]
             command += ["-device", "i6300esb", "-action", "watchdog=reset"]
-            command += ["-drive", f"file={board.card.path},if=virtio,format=raw,cache=unsafe"]
+            command += self._card_options()
             for drive in board.drives:
                 command += ["-drive", f"file={drive},if=virtio,format=raw,readonly=on"]
             network = "user,id=lan"
@@ -142,6 +146,24 @@ class Machine:
         self.control = self._connect(control)
         self.inside = self._connect(agent)
         self.control.sendall(b'{"execute":"qmp_capabilities"}\n')
+
+    def _card_options(self):
+        """The card as a disk; one that loses what was not flushed has its writes recorded."""
+        card = self.board.card
+        if self.board.chance is None:
+            return ["-drive", f"file={card.path},if=virtio,format=raw,cache=unsafe"]
+        self.before = card.copy_to(os.path.join(self.work, "before.img"))
+        self.log = os.path.join(self.work, "writes.log")
+        with open(self.log, "wb"):
+            pass
+        nodes = [
+            f"driver=file,node-name=card-file,filename={card.path},cache.no-flush=on",
+            "driver=raw,node-name=card-raw,file=card-file",
+            f"driver=file,node-name=log-file,filename={self.log},cache.no-flush=on",
+            "driver=blklogwrites,node-name=card,file=card-raw,log=log-file",
+        ]
+        options = [word for node in nodes for word in ("-blockdev", node)]
+        return [*options, "-device", "virtio-blk-pci,drive=card,write-cache=on"]
 
     def _connect(self, path):
         until = time.monotonic() + 20
@@ -309,19 +331,24 @@ class Machine:
         return self.wait_end(timeout)
 
     def pull(self):
-        """The plug."""
+        """The plug. Says what that did to the card, where it is one that loses writes."""
         if self.process.poll() is None:
             os.kill(self.process.pid, signal.SIGKILL)
         self.process.wait()
         self.board.next = (0, False)
+        done = None
+        if self.log is not None:
+            done = powercut.cut(self.log, self.before.path, self.board.chance)
+            os.replace(self.before.path, self.board.card.path)
         self._close()
+        return done
 
     def _close(self):
         for there in (self.inside, self.control):
             if there is not None:
                 there.close()
         self.said.close()
-        for name in ("kernel", "initramfs", "tree"):
+        for name in ("kernel", "initramfs", "tree", "before.img", "writes.log"):
             path = os.path.join(self.work, name)
             if os.path.exists(path):
                 os.remove(path)

@@ -1,8 +1,9 @@
-"""Unit tests of firmware.py and card.py: made-up files, the files of the Yocto layer, and a card made
+"""Unit tests of firmware.py, card.py and powercut.py: made-up files, the files of the Yocto layer, and a card made
 with the tools. `python3 -m unittest discover -s tests/appliance`; scripts/boot-test.sh begins with them.
 """
 
 import os
+import random
 import shutil
 import struct
 import subprocess
@@ -10,6 +11,7 @@ import tempfile
 import unittest
 
 import firmware
+import powercut
 from card import Card
 
 LAYER = os.path.join(os.path.dirname(__file__), "../../meta-layer/recipes-bsp")
@@ -200,6 +202,44 @@ class MadeUpCard(unittest.TestCase):
     def test_raw_bytes(self):
         self.card.write_raw(5, b"hsqs")
         self.assertEqual(self.card.read_raw(5, 6), b"hsqs\0\0")
+
+
+class PowerCut(unittest.TestCase):
+    """A log of two writes, a flush, and 40 writes."""
+
+    def setUp(self):
+        self.folder = tempfile.TemporaryDirectory()
+        self.addCleanup(self.folder.cleanup)
+        log = struct.pack("<QQQI", powercut.MAGIC, 1, 43, 512).ljust(512, b"\0")
+        for sector, count, flags, byte in [(0, 1, 0, 1), (1, 1, 0, 2), (0, 0, powercut.FLUSH, 0)] + [(2 + 4 * n, 4, 0, 3) for n in range(40)]:
+            log += struct.pack("<4Q", sector, count, flags, 0).ljust(512, b"\0") + bytes([byte]) * (512 * count)
+        self.log = os.path.join(self.folder.name, "log")
+        with open(self.log, "wb") as file:
+            file.write(log)
+
+    def cut(self, seed, length=None):
+        if length is not None:
+            os.truncate(self.log, length)
+        card = os.path.join(self.folder.name, "card")
+        with open(card, "wb") as file:
+            file.truncate(512 * 200)
+        result = powercut.cut(self.log, card, random.Random(seed))
+        with open(card, "rb") as file:
+            return result, file.read()
+
+    def test_what_was_flushed_is_there_and_of_the_rest_a_part(self):
+        result, card = self.cut(1)
+        self.assertEqual(card[:1024], b"\1" * 512 + b"\2" * 512)
+        self.assertEqual((result.safe, result.stayed + result.torn + result.lost), (2, 40))
+        self.assertTrue(result.stayed and result.torn and result.lost)
+        sectors = [card[at : at + 512] for at in range(1024, 512 * 162, 512)]
+        self.assertTrue(set(sectors) == {bytes(512), b"\3" * 512})
+        self.assertNotEqual(card, self.cut(2)[1])
+        self.assertEqual(card, self.cut(1)[1])
+
+    def test_a_log_that_ends_within_a_write(self):
+        result, _ = self.cut(1, os.path.getsize(self.log) - 100)
+        self.assertEqual(result.stayed + result.torn + result.lost, 39)
 
 
 if __name__ == "__main__":
