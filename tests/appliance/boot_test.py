@@ -23,7 +23,7 @@ from card import Card, decompressed
 from report import Report
 
 STEPS = {
-    "qemu-amd64": ["start", "slots", "bad-file", "good-file", "update", "refused", "broken", "garbage", "both-bad", "hang", "time", "pulls"],
+    "qemu-amd64": ["start", "slots", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "time", "pulls"],
     "rpi4": ["start"],
 }
 MORE = {"qemu-amd64": ["panic", "torch"], "rpi4": ["time", "slots", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
