@@ -11,11 +11,18 @@ ADDRESS = "10.0.2.77"
 SECRET = "wiped-7f3a9c51"
 
 GOOD = """# {secret}\r
+# A broker that is not there, for the sake of its password.\r
 model = "/usr/share/anomalyd/demo.pt"\r
 max_false_alarms_per_week = 5\r
 \r
 [source.simulator]\r
 rate = 10\r
+\r
+[source.mqtt]\r
+host = "10.0.2.2"\r
+username = "anomalyd"\r
+password_file = "mqtt-password"\r
+topics.LIT999 = "plant/lit999"\r
 \r
 [appliance]\r
 hostname = "plant-7"\r
@@ -47,6 +54,7 @@ def put_good(card, folder):
     """With a byte order mark and the line ends of Windows."""
     text = GOOD.format(secret=SECRET, key=ssh_key(folder)[1], address=ADDRESS)
     card.write_fat(1, "anomalyd.toml", b"\xef\xbb\xbf" + text.encode())
+    card.write_fat(1, "mqtt-password", f"{SECRET}-password\n".encode())
 
 
 def put_bad(card):
@@ -77,6 +85,8 @@ def good_inside(report, machine, folder):
     report.note(result)
     report.same("host name", machine.look("cat /proc/sys/kernel/hostname"), "plant-7")
     report.answers("the configuration is in force", machine.run("grep -q '^max_false_alarms_per_week = 5' /etc/anomalyd/anomalyd.toml && anomalyd check-config"))
+    report.answers("the password went over, for the service alone", machine.run(
+        f"cd /etc/anomalyd && grep -q {SECRET}-password mqtt-password && stat -c '%a %U:%G' mqtt-password && [ $(($(stat -c 0%a mqtt-password) & 7)) = 0 ]"))
     shipped_model(report, machine)
     report.check("the time servers are the file's", "10.0.2.2" in machine.look("systemd-analyze cat-config systemd/timesyncd.conf | grep ^NTP= | tail -n 1; grep -rhs ^NTP= /etc/systemd/network || true"))
     if machine.board.kind != "rpi4":
@@ -108,7 +118,7 @@ def ssh(report, machine, folder):
 
 def wiped(report, card):
     """The machine is off."""
-    report.same("the file is gone from the card", card.read_fat(1, "anomalyd.toml"), None)
+    report.same("the files are gone from the card", [card.read_fat(1, name) for name in ("anomalyd.toml", "mqtt-password")], [None, None])
     raw = card.read_raw(1)
     report.check("its secrets are in no byte of the first partition", SECRET.encode() not in raw and "boot-test".encode() not in raw)
 
