@@ -31,17 +31,19 @@ journal_kept() {
     [ "$journal" = 0 ] || journalctl -q -t pull -o cat | grep -q "^pull $journal "
 }
 
-# At most the file that was written when the plug was pulled may be torn; journald has set that aside
-# with a ~ at the end.
+# Each file since the last time, closed first. At most the one that was written when the plug was pulled
+# may be torn; journald has set that aside with a ~ at the end.
 journal_sound() {
-    local folder file torn bad=0
+    local folder file torn bad=0 since=/data/appliance-test-seen
     folder=/var/log/journal/$(cat /etc/machine-id)
+    journalctl --rotate
+    [ -e "$since" ] || touch -d @0 "$since"
     torn=$(ls -t "$folder"/*.journal~ 2>/dev/null | head -n 1)
-    for file in "$folder"/system.journal $(find "$folder" -name '*.journal*' -newer /data/appliance-test-seen 2>/dev/null); do
+    for file in $(find "$folder" -name 'system@*' -newer "$since"); do
         [ "$file" != "$torn" ] || continue
         journalctl --verify --file="$file" || bad=1
     done
-    touch /data/appliance-test-seen
+    touch "$since"
     return "$bad"
 }
 

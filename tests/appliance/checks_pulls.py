@@ -71,7 +71,7 @@ def pulls(report, board, folder, count, seed):
     for number in range(early + 1, count + 1):
         report.answers(f"pull {number}: writers start", machine.run(f"/etc/appliance-test/writer.sh {total * 1000}"))
         total += 1
-        moment = chance.uniform(0.2, 3.0)
+        moment = chance.uniform(0.3, 4.0)
         time.sleep(moment)
         lost = machine.pull()
         console = machine.console()

@@ -20,7 +20,7 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 
 # How long things may take, in seconds. Everything is emulated, and the computer may be busy.
 PATIENCE = {"qemu-amd64": 1, "rpi4": 4}
-BOOT = 180
+BOOT = 300
 
 AGENT_UNIT = """[Unit]
 Description=Way in for the test driver
