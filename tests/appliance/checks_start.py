@@ -7,7 +7,7 @@ import time
 MIB = 1 << 20
 
 # The service's configuration that chooses the model that came with the image.
-SHIPPED_MODEL = 'model = "/usr/share/anomalyd/demo.pt"\n\n[source.simulator]\nrate = 10\n'
+SHIPPED_MODEL = 'model = "/usr/share/anomalyd/demo.pt"\n\n[source.simulator]\nrate = 2\n'
 
 
 def configure(card, text, name="10-test"):
