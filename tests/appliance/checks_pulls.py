@@ -56,8 +56,13 @@ def pulls(report, board, folder, count, seed):
     boot_seconds, worst = [], 0.0
     for number in range(1, early + 1):
         machine = board.start()
-        moment = chance.uniform(2, 25)
-        until = time.monotonic() + moment
+        # The first half at any moment of the start, the second while it takes over the user's file, grows
+        # the data partition, brings up the service, copies the slot.
+        moment = chance.uniform(2, 20)
+        if number > early // 2:
+            machine.wait_inside()
+            moment = machine.seconds() + chance.uniform(0, 12)
+        until = machine.began + moment
         while time.monotonic() < until and machine.process.poll() is None:
             time.sleep(0.05)
         alive = machine.process.poll() is None
