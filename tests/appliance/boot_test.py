@@ -4,8 +4,10 @@ Steps go on where the one before left the machine, so that one start serves many
 
 import argparse
 import os
+import re
 import shutil
 import socket
+import subprocess
 import sys
 import time
 import traceback
@@ -111,7 +113,6 @@ class Test:
         self.off()
         checks_provision.put_good(self.card, self.work)
         checks_provision.good_inside(self.report, self.on(), self.work)
-        checks_start.complete(self.report, self.machine)
         checks_start.timing(self.report, self.machine)
         self.off()
         checks_provision.wiped(self.report, self.card)
@@ -177,6 +178,31 @@ class Test:
             self.report.check("it switches itself off", False, error)
 
 
+class Beside:
+    """The step `pulls` in a process of its own, on a card of its own: each machine has one processor, and
+    this step takes as long as the others together. What it prints comes when it is waited for."""
+
+    def __init__(self, options):
+        self.said = os.path.join(options.work, "pulls.txt")
+        command = [sys.executable, os.path.abspath(__file__), "--board", options.board, "--image", options.image]
+        command += ["--steps", "pulls", "--pulls", str(options.pulls), "--seed", str(options.seed)]
+        command += ["--work", os.path.join(options.work, "beside"), "--keep"]
+        with open(self.said, "w") as file:
+            self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+
+    def end(self, report):
+        self.process.wait()
+        with open(self.said) as file:
+            lines = file.read().splitlines()
+        print("\n".join(lines[:-1]))
+        counts = re.fullmatch(r"(\d+) passed, (\d+) failed", lines[-1] if lines else "")
+        if counts:
+            report.passed += int(counts[1])
+            report.failed += int(counts[2])
+        else:
+            report.check("the pulls came to an end", False, "\n".join(lines[-3:]))
+
+
 def free_port():
     with socket.socket() as there:
         there.bind(("127.0.0.1", 0))
@@ -203,8 +229,14 @@ def main():
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     os.makedirs(options.work, exist_ok=True)
     report = Report()
+    beside = None
+    if "pulls" in options.steps and len(options.steps) > 1:
+        options.steps = [name for name in options.steps if name != "pulls"]
+        beside = Beside(options)
     test = Test(options, report)
     test.run()
+    if beside is not None:
+        beside.end(report)
     good = report.end()
     if test._made is not None:
         test.make.clean()
