@@ -57,4 +57,9 @@ for test in meta-layer/tests/*.sh; do
     tests="$tests; $(sh "$test")"
 done
 
+# The files that the firmware reads, read as it would.
+(cd tests/appliance && PYTHONDONTWRITEBYTECODE=1 python3 -m unittest -q test_firmware.OfTheLayer) 2>/dev/null \
+    || fail "the firmware would not start from the layer's files: cd tests/appliance && python3 -m unittest test_firmware"
+tests="$tests; firmware: the layer's files start both slots"
+
 echo "lint-layer.sh: ${#recipes[@]} recipes and configurations, ${#scripts[@]} scripts, $units units: no finding$tests"

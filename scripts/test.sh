@@ -3,7 +3,8 @@
 #
 #   scripts/test.sh            everything but the virtual machine
 #   scripts/test.sh --quick    only formatting, lints and the tests of this machine
-#   scripts/test.sh --vm       the Debian package in a virtual machine, at most 12 minutes
+#   scripts/test.sh --vm       virtual machines: the Debian package, then the card image (amd64), each at
+#                              most 12 minutes
 #
 # CI (.ci/run) runs the first and the last.
 set -euo pipefail
@@ -14,7 +15,10 @@ quick=no
 case "${1:-}" in
     '') ;;
     --quick) quick=yes ;;
-    --vm) exec scripts/vm-test.sh ;;
+    --vm)
+        scripts/vm-test.sh
+        exec scripts/boot-test.sh
+        ;;
     *) echo "usage: scripts/test.sh [--quick|--vm]" >&2; exit 2 ;;
 esac
 
