@@ -6,6 +6,7 @@ import argparse
 import os
 import re
 import shutil
+import signal
 import socket
 import subprocess
 import sys
@@ -189,9 +190,11 @@ class Beside:
         command += ["--work", os.path.join(options.work, "beside"), "--keep"]
         with open(self.said, "w") as file:
             self.process = subprocess.Popen(command, stdout=file, stderr=subprocess.STDOUT)
+        machine.running.add(self.process)
 
     def end(self, report):
         self.process.wait()
+        machine.running.discard(self.process)
         with open(self.said) as file:
             lines = file.read().splitlines()
         print("\n".join(lines[:-1]))
@@ -226,6 +229,8 @@ def main():
     unknown = [name for name in options.steps if name not in known]
     if unknown:
         parser.error(f"no step {', '.join(unknown)} for {options.board}: {', '.join(known)}")
+    # As an end of one's own, so that no machine is left behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     os.environ["PATH"] += ":/usr/sbin:/sbin"
     os.makedirs(options.work, exist_ok=True)
     report = Report()

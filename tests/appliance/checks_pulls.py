@@ -74,9 +74,13 @@ def pulls(report, board, folder, count, seed):
     report.answers("models to swap are put in place", machine.run(SETUP))
     total = 1
     for number in range(early + 1, count + 1):
-        report.answers(f"pull {number}: writers start", machine.run(f"/etc/appliance-test/writer.sh {total * 1000}"))
+        answer = machine.run(f"/etc/appliance-test/writer.sh {total * 1000}")
+        if not answer.ok:
+            report.answers("writers start", answer)
         total += 1
-        moment = chance.uniform(0.3, 4.0)
+        # From when the first of them has something on the card: how soon that is depends on the computer.
+        machine.wait_console("safe ", 120)
+        moment = chance.uniform(0, 4)
         time.sleep(moment)
         lost = machine.pull()
         console = machine.console()

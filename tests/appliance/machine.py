@@ -4,6 +4,7 @@ A `Board` is what stays while it is switched on and off: card and board. Its `st
 Imports firmware, card, powercut.
 """
 
+import atexit
 import base64
 import json
 import os
@@ -40,6 +41,19 @@ KillMode=process
 
 class MachineError(Exception):
     pass
+
+
+# Those that run, for the end of the test, whatever it comes by.
+running = set()
+
+
+def end_all():
+    for process in list(running):
+        if process.poll() is None:
+            process.terminate()
+
+
+atexit.register(end_all)
 
 
 class Answer:
@@ -144,6 +158,7 @@ class Machine:
             file.write(" ".join(command) + "\n")
         self.said = open(os.path.join(self.work, "qemu.log"), "wb")
         self.process = subprocess.Popen(command, stdin=subprocess.DEVNULL, stdout=self.said, stderr=self.said)
+        running.add(self.process)
         self.control = self._connect(control)
         self.inside = self._connect(agent)
         self.control.sendall(b'{"execute":"qmp_capabilities"}\n')
@@ -345,6 +360,7 @@ class Machine:
         return done
 
     def _close(self):
+        running.discard(self.process)
         for there in (self.inside, self.control):
             if there is not None:
                 there.close()
