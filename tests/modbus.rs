@@ -251,7 +251,7 @@ async fn a_device_that_is_switched_off_is_found_again() {
 /// A lie: what is sent instead of the truth, and what is said about it.
 type Lie = (&'static str, fn(&[u8; 12]) -> Answer, &'static str);
 
-const LIES: [Lie; 17] = [
+const LIES: [Lie; 18] = [
     (
         "another transaction",
         |q| altered(q, 1, q[1] ^ 1),
@@ -324,6 +324,7 @@ const LIES: [Lie; 17] = [
         |q| Answer::Bytes(truth(q)[..10].to_vec()),
         "did not answer",
     ),
+    ("silence", |_| Answer::Nothing, "did not answer"),
     ("a closed door", |_| Answer::Close, "closed the connection"),
 ];
 
@@ -386,6 +387,27 @@ async fn what_comes_unasked_is_no_answer() {
     let mut running = run(config(port.await, vec![holding(40, Kind::U16)]));
     let values = running.values(10).await;
     assert!(values.iter().all(|value| *value == (0, 40.0)), "{values:?}");
+    running.stop().await;
+}
+
+#[tokio::test]
+async fn a_device_that_closes_after_each_answer_is_asked_again_without_a_word() {
+    let mut closing = false;
+    let port = device(move |_, question| {
+        // Every second question finds the connection closed.
+        closing = !closing;
+        if closing {
+            Answer::Bytes(truth(question))
+        } else {
+            Answer::Close
+        }
+    });
+    let mut running = run(config(port.await, vec![holding(40, Kind::U16)]));
+    let started = std::time::Instant::now();
+    // With the wait of a lost connection these would take 20 s.
+    running.values(20).await;
+    assert!(started.elapsed() < Duration::from_secs(15));
+    assert_eq!(running.status.state(), SourceState::Connected);
     running.stop().await;
 }
 

@@ -25,6 +25,8 @@ pub(super) struct Device<'a> {
 pub(super) enum Failure {
     /// The connection is of no use any more.
     Lost(String),
+    /// As above, because the device closed it; some do so whenever they were not asked for a while.
+    Closed(String),
     /// As above, because of what the device sent.
     Broken(String),
     /// The device has no values there.
@@ -147,7 +149,7 @@ impl Device<'_> {
                 self.broken(&format!("sent what is not Modbus TCP ({error})"))
             }
             // At the end of the stream tokio-modbus gives the system's last error, whatever that was.
-            _ => Failure::Lost(format!(
+            _ => Failure::Closed(format!(
                 "{} closed the connection; many devices take one or two clients at a time",
                 self.name
             )),

@@ -22,6 +22,8 @@ use crate::message::Message;
 
 /// A connection that held this long was a good one.
 const HELD: Duration = Duration::from_secs(10);
+/// The least time between two log lines about what a device refuses.
+const BETWEEN_WORDS: Duration = Duration::from_secs(60);
 
 /// Keeps a connection until a stop.
 pub(super) async fn run(
@@ -48,6 +50,7 @@ pub(super) async fn run(
         intake,
         said: String::new(),
         problem: None,
+        said_problem: (None, None),
         answered: false,
     };
     let mut backoff = Backoff::new();
@@ -59,11 +62,10 @@ pub(super) async fn run(
             reason = session.hold() => Some(reason),
         };
         // What a stop or a lost connection leaves of a round is still a row.
-        let reason = match reason {
-            None => return session.intake.push_patiently(&mut stop).await,
-            Some(reason) => reason,
-        };
         session.intake.push_patiently(&mut stop).await;
+        let Some(reason) = reason else {
+            return;
+        };
         if session.answered && started.elapsed() >= HELD {
             backoff.reset();
         }
@@ -77,6 +79,13 @@ pub(super) async fn run(
     }
 }
 
+/// Why a connection must be given up.
+enum Lost {
+    /// It was closed before the first question of a round.
+    Idle(String),
+    For(String),
+}
+
 struct Session<'a> {
     requests: Vec<Request>,
     device: Device<'a>,
@@ -87,41 +96,60 @@ struct Session<'a> {
     said: String,
     /// What is wrong although the device answers.
     problem: Option<String>,
+    /// As above, as it was logged last, and when.
+    said_problem: (Option<String>, Option<Instant>),
     /// There was an answer on this connection.
     answered: bool,
 }
 
 impl Session<'_> {
-    /// Runs one connection. Returns why it was lost.
+    /// Runs connections until one is lost, and returns why.
     async fn hold(&mut self) -> String {
         self.answered = false;
+        let poll = self.config.poll;
+        let mut ticks = time::interval_at(time::Instant::now() + poll, poll);
+        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
+        let mut stop = self.ctx.stop.clone();
+        loop {
+            let mut connection = match self.connect().await {
+                Ok(connection) => connection,
+                Err(reason) => return reason,
+            };
+            let mut rounds = 0_u64;
+            loop {
+                if rounds > 0 {
+                    ticks.tick().await;
+                }
+                match self.round(&mut connection).await {
+                    Ok(()) => rounds += 1,
+                    // Closed since the last round, by a device that does so when it is not asked for
+                    // a while, or after each answer: asked again on another one at once.
+                    Err(Lost::Idle(_)) if rounds > 0 => break,
+                    Err(Lost::Idle(reason) | Lost::For(reason)) => return reason,
+                }
+                self.intake.push_patiently(&mut stop).await;
+            }
+        }
+    }
+
+    async fn connect(&self) -> Result<Context, String> {
         let address = (self.config.host.as_str(), self.config.port);
         let connecting = time::timeout(self.config.timeout, TcpStream::connect(address));
         let stream = match connecting.await {
             Ok(Ok(stream)) => stream,
-            Ok(Err(error)) => return self.device.unreachable(&error),
-            Err(_) => return self.device.no_connection_in_time(),
+            Ok(Err(error)) => return Err(self.device.unreachable(&error)),
+            Err(_) => return Err(self.device.no_connection_in_time()),
         };
         // A request is one small packet: nothing is gained by holding it back.
         let _ = stream.set_nodelay(true);
-        let mut connection = tcp::attach_slave(stream, Slave(self.config.unit));
-        let mut ticks = time::interval(self.config.poll);
-        ticks.set_missed_tick_behavior(MissedTickBehavior::Skip);
-        let mut stop = self.ctx.stop.clone();
-        loop {
-            ticks.tick().await;
-            if let Err(reason) = self.round(&mut connection).await {
-                return reason;
-            }
-            self.intake.push_patiently(&mut stop).await;
-        }
+        Ok(tcp::attach_slave(stream, Slave(self.config.unit)))
     }
 
     /// Asks for all registers once.
     ///
     /// # Errors
-    /// The connection must be given up, and why. What was read before stands in the row.
-    async fn round(&mut self, connection: &mut Context) -> Result<(), String> {
+    /// The connection must be given up. What was read before stands in the row.
+    async fn round(&mut self, connection: &mut Context) -> Result<(), Lost> {
         let mut time = None;
         let mut problem = None;
         let mut values = false;
@@ -133,10 +161,13 @@ impl Session<'_> {
                     values = true;
                     self.take(index, &words, time);
                 }
-                Err(Failure::Lost(reason)) => return Err(reason),
+                Err(Failure::Closed(reason)) if index == 0 => return Err(Lost::Idle(reason)),
+                Err(Failure::Lost(reason) | Failure::Closed(reason)) => {
+                    return Err(Lost::For(reason));
+                }
                 Err(Failure::Broken(reason)) => {
                     self.ctx.status.count_bad();
-                    return Err(reason);
+                    return Err(Lost::For(reason));
                 }
                 Err(Failure::Busy(reason)) => problem = problem.or(Some(reason)),
                 Err(Failure::Refused(reason)) => {
@@ -190,21 +221,9 @@ impl Session<'_> {
     fn report(&mut self, problem: Option<String>, values: bool) {
         if problem != self.problem {
             self.ctx.status.set_problem(problem.clone());
-            match &problem {
-                Some(problem) => warn!(
-                    target: LOG_TARGET,
-                    MESSAGE_ID = Message::SourceFailed.id();
-                    "{problem}; asking again in each round"
-                ),
-                None => info!(
-                    target: LOG_TARGET,
-                    MESSAGE_ID = Message::SourceRestored.id();
-                    "{} gives all registers",
-                    self.device.name
-                ),
-            }
             self.problem.clone_from(&problem);
         }
+        self.say_problem();
         if let (Some(reason), false) = (problem, values) {
             self.ctx.status.set_state(SourceState::Waiting { reason });
             self.answered = false;
@@ -223,6 +242,29 @@ impl Session<'_> {
                 }
             );
         }
+    }
+
+    /// Logs a problem that came or went, but not each time where it comes and goes.
+    fn say_problem(&mut self) {
+        let (said, at) = &self.said_problem;
+        let lately = at.is_some_and(|at| at.elapsed() < BETWEEN_WORDS);
+        if *said == self.problem || lately {
+            return;
+        }
+        match &self.problem {
+            Some(problem) => warn!(
+                target: LOG_TARGET,
+                MESSAGE_ID = Message::SourceFailed.id();
+                "{problem}; asking again in each round"
+            ),
+            None => info!(
+                target: LOG_TARGET,
+                MESSAGE_ID = Message::SourceRestored.id();
+                "{} gives all registers",
+                self.device.name
+            ),
+        }
+        self.said_problem = (self.problem.clone(), Some(Instant::now()));
     }
 
     fn report_lost(&mut self, reason: String, wait: Duration) {
