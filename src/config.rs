@@ -13,6 +13,7 @@ mod fragment;
 mod layers;
 mod merge;
 mod mistake;
+mod modbus;
 mod rules;
 pub mod schema;
 mod settings;
@@ -22,6 +23,7 @@ mod value;
 
 pub use across::check_against_model;
 pub use mistake::{Mistake, Place, Severity};
+pub use modbus::{RegisterTable, RegisterType, WordOrder};
 pub use settings::*;
 pub use split::{Split, split};
 

@@ -9,13 +9,15 @@
 //! - A value that is text, empty, NaN or infinite is missing (NaN) for that sensor alone, counted,
 //!   and logged at most once a minute a sensor.
 //! - Nothing that a peer sends ends a source or makes it grow without bound.
-//! - Sources that read a byte stream (stdin, a socket, a file) wait while the queue is full;
+//! - Sources that read a byte stream (stdin, a socket, a file) or ask (Modbus) wait while the queue is full;
 //!   MQTT, whose broker waits for nobody, lets the queue drop its oldest rows and count them.
 
+mod backoff;
 pub mod csv;
 pub mod intake;
 pub mod json;
 pub mod lines;
+pub mod modbus;
 pub mod mqtt;
 pub mod ndjson;
 pub mod queue;
@@ -206,6 +208,11 @@ pub enum IngestError {
         "sensor {sensor}: a where needs a path, because only a JSON payload has fields to compare"
     )]
     WhereWithoutPath { sensor: String },
+    #[error("sensor {sensor}: {reason}")]
+    Register {
+        sensor: String,
+        reason: &'static str,
+    },
     #[error("CA file {}: {reason}", path.display())]
     CaFile { path: PathBuf, reason: String },
 }

@@ -1,7 +1,7 @@
 //! anomalyd: from sensor samples to explained alarms.
 //!
 //! ```text
-//!  MQTT, NDJSON, CSV, simulator
+//!  MQTT, Modbus, NDJSON, CSV, simulator
 //!        │
 //!        ▼ samples         frames           x [F]           x̂ [F]          charts          events
 //!    ingest 2 ──► frame 1 ──────► window 3 ─────► engine 4 ─────► score 5 ─────► alarm 6 ─────► output 7

@@ -13,7 +13,9 @@ use std::time::Duration;
 
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
 use anomalyd::config::schema::{self, Presence};
-use anomalyd::config::{self, Listen, Password, Severity, SourceSettings};
+use anomalyd::config::{
+    self, Listen, Password, RegisterTable, RegisterType, Severity, SourceSettings, WordOrder,
+};
 use proptest::prelude::*;
 
 const MANIFEST: &str = env!("CARGO_MANIFEST_DIR");
@@ -70,7 +72,8 @@ fn without_keys_the_documented_defaults_hold() {
     let root = tempfile::tempdir().unwrap();
     let root = root.path();
     let text = "[source.ndjson]\n[source.csv]\npath = 'a.csv'\n[source.simulator]\n\
-                [source.mqtt]\nhost = 'h'\ntopics.A = 'a'\n";
+                [source.mqtt]\nhost = 'h'\ntopics.A = 'a'\n\
+                [source.modbus]\nhost = 'h'\nregisters.B = 'holding 7'\n";
     write(root, "anomalyd.toml", text);
     let (settings, _) = config::load(Path::new("/anomalyd.toml"), root).unwrap();
     let model = root.join("var/lib/anomalyd/models/current.pt");
@@ -92,6 +95,7 @@ fn without_keys_the_documented_defaults_hold() {
         SourceSettings::Ndjson(ndjson),
         SourceSettings::Csv(csv),
         SourceSettings::Mqtt(mqtt),
+        SourceSettings::Modbus(modbus),
         SourceSettings::Simulator(simulator),
     ] = settings.sources.as_slice()
     else {
@@ -111,6 +115,25 @@ fn without_keys_the_documented_defaults_hold() {
     );
     assert_eq!(mqtt.keep_alive, Duration::from_secs(30));
     assert_eq!((&mqtt.client_id, &mqtt.password), (&None, &None));
+    assert_eq!(
+        (modbus.name.as_str(), modbus.port, modbus.unit),
+        ("modbus", 502, 1)
+    );
+    assert_eq!(
+        (modbus.poll, modbus.timeout),
+        (Duration::from_secs(1), Duration::from_secs(2))
+    );
+    assert_eq!((modbus.max_registers, modbus.max_gap), (125, 0));
+    let register = &modbus.registers[0];
+    assert_eq!(
+        (register.table, register.address, register.kind),
+        (RegisterTable::Holding, 7, RegisterType::U16)
+    );
+    assert_eq!(register.word_order, WordOrder::Abcd);
+    assert_eq!(
+        (register.scale, register.offset, register.missing),
+        (1.0, 0.0, None)
+    );
 }
 
 #[test]
@@ -377,6 +400,8 @@ fn almost_toml() -> impl Strategy<Value = String> {
         "x",
         "'stdin'",
         "'+/a'",
+        "'holding 7'",
+        "{ register = 'coil 1', type = 'f64', missing = 1 }",
         "'a.b[0]'",
         "'999999999999999999999d'",
         "'18446744073709551615s'",

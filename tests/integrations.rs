@@ -8,6 +8,8 @@
 mod broker;
 #[path = "sources/harness.rs"]
 mod harness;
+#[path = "modbus/server.rs"]
+mod modbus_server;
 
 use std::path::Path;
 use std::process::Command;
@@ -148,6 +150,29 @@ async fn the_messages_of_every_device_give_the_values_in_the_document() {
 }
 
 #[tokio::test]
+async fn the_modbus_registers_are_read() {
+    let Some(server) = modbus_server::Server::start() else {
+        return;
+    };
+    let document = document();
+    let blocks = blocks(&document, "toml");
+    let block = blocks.iter().find(|b| b.starts_with("[source.modbus]"));
+    let port = format!("\"127.0.0.1\"\nport = {}", server.port);
+    let config = block.unwrap().replace("\"192.168.1.20\"", &port);
+    let sensors = ["FIT101", "TIT101", "PIT101", "LIT101", "P101", "MV101"].map(str::to_owned);
+    let mut running = run(&config, &sensors);
+    let mut values = running.values(6).await;
+    values.sort_by_key(|&(sensor, _)| sensor);
+    let values: Vec<f64> = values.into_iter().map(|(_, value)| value).collect();
+    // 1234, -1234 and so on, of tests/modbus/server.py.
+    let expected = [12.34, -123.4, 3.25, 3.25, 1.0, 1.0];
+    for (value, expected) in values.iter().zip(expected) {
+        assert!((value - expected).abs() < 1e-9, "{values:?}");
+    }
+    running.stop().await;
+}
+
+#[tokio::test]
 async fn the_script_writes_rows() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("ingest.sock");
@@ -192,7 +217,7 @@ fn the_other_sources_of_the_document_are_configured_rightly() {
     let document = document();
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("anomalyd.toml");
-    for table in ["[source.ndjson]", "[source.csv]"] {
+    for table in ["[source.ndjson]", "[source.csv]", "[source.modbus]"] {
         let blocks = blocks(&document, "toml");
         let block = blocks
             .iter()

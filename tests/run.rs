@@ -11,6 +11,10 @@ mod daemon;
 mod ends;
 #[path = "sources/harness.rs"]
 mod harness;
+#[path = "run/modbus.rs"]
+mod modbus;
+#[path = "modbus/server.rs"]
+mod modbus_server;
 #[path = "run/mqtt.rs"]
 mod mqtt;
 #[path = "run/plant.rs"]

@@ -9,7 +9,7 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::print::{print, print_json};
-use crate::config::{self, Mistake, Settings, SourceSettings};
+use crate::config::{self, Mistake, Settings};
 
 const AFTER_HELP: &str = "\
 Exit status: 0 without errors (warnings do not count), 78 with errors. Example:
@@ -82,13 +82,10 @@ fn model_file<'a>(settings: &'a Settings, args: &'a CheckConfigArgs) -> &'a Path
     }
 }
 
-/// How many sensors have a topic; other sources do not say beforehand what they give.
+/// How many sensors have a topic or register; other sources do not say beforehand what they give.
 fn topics(settings: &Settings) -> Option<usize> {
     settings.sources.iter().try_fold(0, |count, source| {
-        let SourceSettings::Mqtt(mqtt) = source else {
-            return None;
-        };
-        Some(count + mqtt.topics.len())
+        Some(count + source.named_sensors()?.len())
     })
 }
 

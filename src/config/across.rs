@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::fragment::key_text;
 use super::mistake::{Mistake, Place};
-use super::settings::{MqttSettings, MqttTopic, Settings, SourceSettings};
+use super::settings::{ModbusSettings, MqttSettings, MqttTopic, Settings, SourceSettings};
 use super::suggest::nearest;
 
 /// How many names a message lists before it counts the rest.
@@ -16,19 +16,16 @@ pub fn check_sources(sources: &[SourceSettings]) -> Vec<Mistake> {
     let mut mistakes = Vec::new();
     let mut sensors = HashMap::new();
     for source in sources {
-        match source {
-            SourceSettings::Mqtt(mqtt) => {
-                for topic in &mqtt.topics {
-                    if let Some(other) = sensors.insert(&topic.sensor, &topic.place) {
-                        let message = format!(
-                            "this sensor already comes from {other}; leave one of the two out"
-                        );
-                        let key = topic_key(topic);
-                        mistakes.push(Mistake::error(&topic.place, key, message));
-                    }
-                }
-                mistakes.extend(same_readings(mqtt));
+        for named in source.named_sensors().unwrap_or_default() {
+            if let Some(other) = sensors.insert(named.sensor, named.place) {
+                let message =
+                    format!("this sensor already comes from {other}; leave one of the two out");
+                mistakes.push(Mistake::error(named.place, named.key(), message));
             }
+        }
+        match source {
+            SourceSettings::Mqtt(mqtt) => mistakes.extend(same_readings(mqtt)),
+            SourceSettings::Modbus(modbus) => mistakes.extend(same_registers(modbus)),
             SourceSettings::Simulator(simulator) if sources.len() > 1 => {
                 let message = "its made-up samples mix with those of the other sources; set \
                                enabled = false on a real plant";
@@ -63,6 +60,20 @@ fn same_readings(mqtt: &MqttSettings) -> Vec<Mistake> {
     mistakes
 }
 
+fn same_registers(modbus: &ModbusSettings) -> Vec<Mistake> {
+    let mut readings = HashMap::new();
+    let mut mistakes = Vec::new();
+    for register in &modbus.registers {
+        let reading = (register.table, register.address, register.kind);
+        if let Some(other) = readings.insert(reading, &register.sensor) {
+            let message = format!("reads the same register as {other}; correct one of the two");
+            let key = format!("source.modbus.registers.{}", key_text(&register.sensor));
+            mistakes.push(Mistake::warning(&register.place, key, message));
+        }
+    }
+    mistakes
+}
+
 fn topic_key(topic: &MqttTopic) -> String {
     format!("source.mqtt.topics.{}", key_text(&topic.sensor))
 }
@@ -90,31 +101,37 @@ pub fn check_against_model(settings: &Settings, sensors: &[String]) -> Vec<Mista
         let key = format!("frame.sensor.{}", key_text(sensor));
         named(sensor, &hold.place, key);
     }
-    // Only MQTT sources say beforehand which sensors they give.
     let mut given = BTreeSet::new();
-    let mut only_mqtt = true;
+    let mut lists = BTreeSet::new();
+    let mut all_say = true;
     for source in &settings.sources {
-        let SourceSettings::Mqtt(mqtt) = source else {
-            only_mqtt = false;
+        let Some(sensors) = source.named_sensors() else {
+            all_say = false;
             continue;
         };
-        for topic in &mqtt.topics {
-            named(&topic.sensor, &topic.place, topic_key(topic));
-            given.insert(topic.sensor.as_str());
+        for of in sensors {
+            named(of.sensor, of.place, of.key());
+            given.insert(of.sensor);
+            lists.insert(of.list);
         }
     }
     let absent: Vec<&str> = known.difference(&given).copied().collect();
-    if let (true, Some(first)) = (only_mqtt && !absent.is_empty(), settings.sources.first()) {
-        let key = "source.mqtt.topics";
+    if let (true, Some(first)) = (all_say && !absent.is_empty(), settings.sources.first()) {
+        let (key, what) = match lists.iter().copied().collect::<Vec<&str>>().as_slice() {
+            [] => (first.key(), "topic or register"),
+            [list] if list.ends_with("topics") => (*list, "topic"),
+            [list] => (*list, "register"),
+            _ => ("source", "topic or register"),
+        };
         mistakes.push(if absent.len() == known.len() {
             let message = format!(
-                "no topic is of a sensor of the model, so nothing could be scored; it has {}",
+                "no {what} is of a sensor of the model, so nothing could be scored; it has {}",
                 listed(&absent)
             );
             Mistake::error(first.place(), key, message)
         } else {
             let message = format!(
-                "no topic for {} of the model's {} sensors, which are left out of the score: {}",
+                "no {what} for {} of the model's {} sensors, which are left out of the score: {}",
                 absent.len(),
                 known.len(),
                 listed(&absent)
@@ -140,8 +157,8 @@ pub fn check_any_source(sources: &[SourceSettings], main: &Path) -> Option<Mista
         key: "source".into(),
         ..Mistake::of_file(
             main,
-            "no source is set and switched on; add [source.mqtt], [source.ndjson], [source.csv] \
-             or [source.simulator]",
+            "no source is set and switched on; add [source.mqtt], [source.modbus], \
+             [source.ndjson], [source.csv] or [source.simulator]",
         )
     })
 }

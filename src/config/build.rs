@@ -3,6 +3,7 @@
 //! Imports its sibling modules only.
 
 mod health;
+mod modbus;
 mod mqtt;
 mod table;
 
@@ -221,6 +222,9 @@ fn sources(
             taken.take(client, &table, "client_id", mistakes);
         }
         sources.push(SourceSettings::Mqtt(mqtt));
+    }
+    for (name, table) in enabled("modbus") {
+        sources.extend(modbus::modbus(name, &table, mistakes).map(SourceSettings::Modbus));
     }
     if let Some(table) = source
         .table("simulator")

@@ -319,7 +319,8 @@ fn unknown(keys: &[Key], name: &str, path: &str) -> String {
     if let (Some(table), None) = (elsewhere.next(), elsewhere.next()) {
         return format!("unknown key here; it belongs to [{table}]");
     }
-    if path.contains(".topics.") || path.contains(".sensor.") {
+    let by_sensor = [".topics.", ".registers.", ".sensor."];
+    if by_sensor.iter().any(|table| path.contains(table)) {
         let sensor = path.trim_end_matches('.').rsplit('.').next().unwrap_or("");
         return format!(
             "unknown key; if the sensor is called {sensor}.{name}, put its name in quotes: \

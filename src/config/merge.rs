@@ -26,7 +26,7 @@ impl Section {
 pub fn merge(section: &mut Section, later: Section) {
     section.rejected.extend(later.rejected);
     for (key, entry) in later.entries {
-        let whole = matches!(key.as_str(), "topics" | "sensor");
+        let whole = matches!(key.as_str(), "topics" | "registers" | "sensor");
         match (section.entries.get_mut(&key), entry.value) {
             (
                 Some(Entry {

@@ -1,7 +1,8 @@
-//! What a text must look like to be a topic, a host, a zone or a name. Imports `suggest` only.
+//! What a text must look like to be a topic, a host, a zone or a name. Imports `suggest` and `modbus`.
 //!
 //! Each rule returns what is wrong with the text, worded to follow the text in quotes.
 
+use super::modbus;
 use super::suggest::nearest;
 
 /// A rule for the text of a key.
@@ -151,6 +152,18 @@ fn is_json_path(text: &str) -> Option<()> {
         }
     }
 }
+
+/// A Modbus register, counted from 0 (`holding 100`) or as manuals number it (`40101`).
+pub const REGISTER: Rule = Rule {
+    what: "a register",
+    check: |text| modbus::register(text).map(|_| ()),
+};
+
+/// What a Modbus register holds.
+pub const REGISTER_TYPE: Rule = Rule {
+    what: "a type",
+    check: |text| modbus::register_type(text).map(|_| ()),
+};
 
 /// Standard input, or the Unix socket that is made and listened on.
 pub const LISTEN: Rule = Rule {

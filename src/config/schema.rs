@@ -148,6 +148,7 @@ const SOURCE: &[Key] = &[
         "JSON objects, one a line, from standard input or a Unix socket."),
     key("csv", Shape::Instances(CSV), Optional("none"), "A CSV file that grows."),
     key("mqtt", Shape::Instances(MQTT), Optional("none"), "An MQTT broker."),
+    key("modbus", Shape::Instances(MODBUS), Optional("none"), "A Modbus TCP device."),
     key("simulator", Shape::Table(SIMULATOR), Optional("none"),
         "The built-in water-treatment plant, to try things out."),
 ];
@@ -228,6 +229,47 @@ const TOPIC: &[Key] = &[
         "Where this payload carries its time."),
 ];
 
+const ANY_NUMBER: Shape = Shape::Number(f64::MIN, f64::MAX);
+
+#[rustfmt::skip]
+const MODBUS: &[Key] = &[
+    key("name", Shape::Text(rules::SOURCE_NAME), Default("\"modbus\""),
+        "Tells several devices apart, in the file."),
+    ENABLED,
+    key("host", Shape::Text(rules::HOST), Required("\"192.168.1.20\""),
+        "The device's, or its gateway's, host name or address."),
+    key("port", Shape::Integer(1, 65_535), Default("502"), "Its port."),
+    key("unit", Shape::Integer(0, 255), Default("1"),
+        "Which device behind a gateway; many devices without one answer to any number."),
+    key("poll", Shape::Duration(Duration::from_millis(10), DAY), Default("\"1s\""),
+        "How often the registers are read."),
+    key("timeout", Shape::Duration(Duration::from_millis(10), Duration::from_secs(60)), Default("\"2s\""),
+        "How long one answer may take; then the connection is made anew."),
+    key("max_registers", Shape::Integer(4, 125), Default("125"),
+        "How many registers (or 16 times as many coils) one request may ask for; for devices that take fewer."),
+    key("max_gap", Shape::Integer(0, 124), Default("0"),
+        "How many unwanted registers may be read along to save a request; some devices refuse \
+         registers that they do not have."),
+    key("registers", Shape::Sensors { keys: REGISTER, short: true }, Required("{ LIT101 = \"holding 100\" }"),
+        "Which register holds each sensor's value; a text alone is the register."),
+];
+
+#[rustfmt::skip]
+const REGISTER: &[Key] = &[
+    key("register", Shape::Text(rules::REGISTER), Required("\"holding 100\""),
+        "`holding`, `input`, `coil` or `discrete` and the address, counted from 0; or its number in \
+         manuals, counted from 1, like `40101`."),
+    key("type", Shape::Text(rules::REGISTER_TYPE), Optional("`u16`"),
+        "`i16`, `u16`, `i32`, `u32`, `f32`, `i64`, `u64`, `f64`, or one bit, `bit 0` to `bit 15`."),
+    key("word_order", Shape::Choice(&["ABCD", "CDAB", "BADC", "DCBA"]), Default("\"ABCD\""),
+        "The order of the value's bytes, A the highest: `CDAB` has the low register first, `BADC` and \
+         `DCBA` have the bytes of each register swapped."),
+    key("scale", ANY_NUMBER, Default("1.0"), "What the number read is multiplied by."),
+    key("offset", ANY_NUMBER, Default("0.0"), "What is added then."),
+    key("missing", ANY_NUMBER, Optional("none"),
+        "The number, before `scale`, by which the device says that it has no value, like 32768 or -1."),
+];
+
 #[rustfmt::skip]
 const OUTPUT: &[Key] = &[
     table("log", LOG, "The log: the journal, under systemd."),
@@ -286,6 +328,7 @@ impl Shape {
             Shape::Bool => "true or false".into(),
             Shape::Integer(min, i64::MAX) => format!("a whole number from {min}"),
             Shape::Integer(min, max) => format!("a whole number from {min} to {max}"),
+            Shape::Number(f64::MIN, f64::MAX) => "a number".into(),
             Shape::Number(min, max) => format!("a number from {min} to {max}"),
             Shape::Duration(min, max) => format!(
                 "a duration from \"{}\" to \"{}\"",
@@ -296,7 +339,10 @@ impl Shape {
             Shape::Fields => "a table of path = value".into(),
             Shape::Table(_) => "a table".into(),
             Shape::Instances(_) => "a table, or an array of tables".into(),
-            Shape::Sensors { short: true, .. } => "a table of sensor = topic".into(),
+            Shape::Sensors { short: true, keys } => {
+                let short = keys.first().map_or("…", |key| key.name);
+                format!("a table of sensor = {short}")
+            }
             Shape::Sensors { short: false, .. } => "a table of tables".into(),
         }
     }

@@ -9,7 +9,9 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::fragment::key_text;
 use super::mistake::Place;
+use super::modbus::{RegisterTable, RegisterType, WordOrder};
 pub use super::value::FieldValue;
 
 /// The validated configuration. Paths are complete (root folder included) and ready to be opened.
@@ -107,6 +109,7 @@ pub enum SourceSettings {
     Ndjson(NdjsonSettings),
     Csv(CsvSettings),
     Mqtt(MqttSettings),
+    Modbus(ModbusSettings),
     Simulator(SimulatorSettings),
 }
 
@@ -117,6 +120,7 @@ impl SourceSettings {
             SourceSettings::Ndjson(source) => &source.name,
             SourceSettings::Csv(source) => &source.name,
             SourceSettings::Mqtt(source) => &source.name,
+            SourceSettings::Modbus(source) => &source.name,
             SourceSettings::Simulator(_) => "simulator",
         }
     }
@@ -127,6 +131,7 @@ impl SourceSettings {
             SourceSettings::Ndjson(source) => &source.place,
             SourceSettings::Csv(source) => &source.place,
             SourceSettings::Mqtt(source) => &source.place,
+            SourceSettings::Modbus(source) => &source.place,
             SourceSettings::Simulator(source) => &source.place,
         }
     }
@@ -137,8 +142,51 @@ impl SourceSettings {
             SourceSettings::Ndjson(_) => "source.ndjson",
             SourceSettings::Csv(_) => "source.csv",
             SourceSettings::Mqtt(_) => "source.mqtt",
+            SourceSettings::Modbus(_) => "source.modbus",
             SourceSettings::Simulator(_) => "source.simulator",
         }
+    }
+
+    /// The sensors that it gives, where it says so beforehand.
+    pub fn named_sensors(&self) -> Option<Vec<NamedSensor<'_>>> {
+        let named = |list, sensor, place| NamedSensor {
+            sensor,
+            place,
+            list,
+        };
+        Some(match self {
+            SourceSettings::Mqtt(source) => {
+                let topics = source.topics.iter();
+                topics
+                    .map(|topic| named("source.mqtt.topics", topic.sensor.as_str(), &topic.place))
+                    .collect()
+            }
+            SourceSettings::Modbus(source) => {
+                let registers = source.registers.iter();
+                registers
+                    .map(|of| named("source.modbus.registers", of.sensor.as_str(), &of.place))
+                    .collect()
+            }
+            SourceSettings::Ndjson(_) | SourceSettings::Csv(_) | SourceSettings::Simulator(_) => {
+                return None;
+            }
+        })
+    }
+}
+
+/// A sensor that a source names.
+#[derive(Debug, Clone, Copy)]
+pub struct NamedSensor<'a> {
+    pub sensor: &'a str,
+    pub place: &'a Place,
+    /// The table that has it as a key: `source.mqtt.topics`.
+    pub list: &'static str,
+}
+
+impl NamedSensor<'_> {
+    /// Its key in the file.
+    pub fn key(&self) -> String {
+        format!("{}.{}", self.list, key_text(self.sensor))
     }
 }
 
@@ -207,6 +255,41 @@ pub struct MqttTopic {
     /// JSON path and wanted value, all of which a payload must have to be taken.
     pub wanted: BTreeMap<String, FieldValue>,
     pub time_path: Option<String>,
+}
+
+/// One Modbus TCP device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModbusSettings {
+    pub name: String,
+    pub place: Place,
+    pub host: String,
+    pub port: u16,
+    pub unit: u8,
+    pub poll: Duration,
+    pub timeout: Duration,
+    /// Of one request.
+    pub max_registers: u16,
+    /// Unwanted registers between two wanted ones that are read along.
+    pub max_gap: u16,
+    /// At least one, by the name of the sensor.
+    pub registers: Vec<ModbusRegister>,
+}
+
+/// How one sensor's value stands in a Modbus device.
+#[derive(Debug, Clone, PartialEq)]
+pub struct ModbusRegister {
+    pub sensor: String,
+    pub place: Place,
+    pub table: RegisterTable,
+    /// Counted from 0.
+    pub address: u16,
+    pub kind: RegisterType,
+    pub word_order: WordOrder,
+    /// The value is what is read times `scale` plus `offset`.
+    pub scale: f64,
+    pub offset: f64,
+    /// As it is read, before `scale`: there is no value.
+    pub missing: Option<f64>,
 }
 
 /// A password, which no debug output shows.

@@ -8,7 +8,7 @@ use std::time::Duration;
 use anyhow::bail;
 
 use super::sources::SourceConfig;
-use crate::config::{self, EngineChoice as Choice, Settings, SourceSettings};
+use crate::config::{self, EngineChoice as Choice, Settings};
 use crate::engine::Engine;
 use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
@@ -163,9 +163,8 @@ fn is_to_learn(settings: &Settings) -> bool {
 fn learn_config(settings: &Settings) -> LearnConfig {
     let mut sensors: Vec<String> = Vec::new();
     for source in &settings.sources {
-        if let SourceSettings::Mqtt(mqtt) = source {
-            sensors.extend(mqtt.topics.iter().map(|topic| topic.sensor.clone()));
-        }
+        let named = source.named_sensors().unwrap_or_default();
+        sensors.extend(named.iter().map(|named| named.sensor.to_owned()));
     }
     sensors.sort_unstable();
     sensors.dedup();

@@ -6,9 +6,11 @@ use std::time::Duration;
 use jiff::tz::TimeZone;
 
 use crate::config::{
-    self, ConfigError, Listen, Mistake, MqttSettings, Settings, SimulatorSettings, SourceSettings,
+    self, ConfigError, Listen, Mistake, ModbusRegister, ModbusSettings, MqttSettings,
+    RegisterTable, RegisterType, Settings, SimulatorSettings, SourceSettings,
 };
 use crate::ingest::json::JsonPath;
+use crate::ingest::modbus::{Kind, ModbusConfig, ModbusSensor, ModbusSource, Table, WordOrder};
 use crate::ingest::mqtt::{MqttConfig, MqttSensor, MqttSource, MqttTls, TimeFrom};
 use crate::ingest::ndjson::NdjsonSource;
 use crate::ingest::simulator::{SimulatorConfig, SimulatorSource};
@@ -22,6 +24,7 @@ pub enum SourceConfig {
     Csv(TailConfig),
     /// With the contents of the CA file: a renewed one is another source.
     Mqtt(Box<MqttConfig>, Option<Vec<u8>>),
+    Modbus(ModbusConfig),
     Simulator(SimulatorConfig),
 }
 
@@ -59,6 +62,14 @@ impl SourceConfig {
                 let ca = ca_file.and_then(|path| std::fs::read(path).ok());
                 SourceConfig::Mqtt(Box::new(config), ca)
             }
+            SourceSettings::Modbus(modbus) => {
+                let config = modbus_config(modbus);
+                // Checks the registers.
+                if let Err(error) = ModbusSource::new(config.clone()) {
+                    return Err(mistake(source, "source.modbus.registers", &error));
+                }
+                SourceConfig::Modbus(config)
+            }
             SourceSettings::Simulator(simulator) => {
                 SourceConfig::Simulator(simulator_config(source, simulator, period)?)
             }
@@ -77,6 +88,7 @@ impl SourceConfig {
             }
             SourceConfig::Csv(config) => Box::new(TailSource::new(config)),
             SourceConfig::Mqtt(config, _) => Box::new(MqttSource::new(*config)?),
+            SourceConfig::Modbus(config) => Box::new(ModbusSource::new(config)?),
             SourceConfig::Simulator(config) => Box::new(SimulatorSource(config)),
         })
     }
@@ -159,6 +171,56 @@ fn mqtt_config(mqtt: &MqttSettings, zone: TimeZone) -> Result<MqttConfig, Config
         time: TimeFrom::Arrival,
         zone,
     })
+}
+
+fn modbus_config(modbus: &ModbusSettings) -> ModbusConfig {
+    ModbusConfig {
+        host: modbus.host.clone(),
+        port: modbus.port,
+        unit: modbus.unit,
+        poll: modbus.poll,
+        timeout: modbus.timeout,
+        max_registers: modbus.max_registers,
+        max_gap: modbus.max_gap,
+        sensors: modbus.registers.iter().map(modbus_sensor).collect(),
+    }
+}
+
+fn modbus_sensor(register: &ModbusRegister) -> ModbusSensor {
+    let (low_first, bytes_swapped) = match register.word_order {
+        config::WordOrder::Abcd => (false, false),
+        config::WordOrder::Cdab => (true, false),
+        config::WordOrder::Badc => (false, true),
+        config::WordOrder::Dcba => (true, true),
+    };
+    ModbusSensor {
+        sensor: register.sensor.clone(),
+        table: match register.table {
+            RegisterTable::Coil => Table::Coil,
+            RegisterTable::Discrete => Table::Discrete,
+            RegisterTable::Input => Table::Input,
+            RegisterTable::Holding => Table::Holding,
+        },
+        address: register.address,
+        kind: match register.kind {
+            RegisterType::Bit(bit) => Kind::Bit(bit),
+            RegisterType::I16 => Kind::I16,
+            RegisterType::U16 => Kind::U16,
+            RegisterType::I32 => Kind::I32,
+            RegisterType::U32 => Kind::U32,
+            RegisterType::F32 => Kind::F32,
+            RegisterType::I64 => Kind::I64,
+            RegisterType::U64 => Kind::U64,
+            RegisterType::F64 => Kind::F64,
+        },
+        order: WordOrder {
+            low_first,
+            bytes_swapped,
+        },
+        scale: register.scale,
+        offset: register.offset,
+        missing: register.missing,
+    }
 }
 
 /// Two appliances at one broker must not take the connection from each other.

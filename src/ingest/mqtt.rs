@@ -23,7 +23,6 @@
 //!
 //! Imports `frame` and its siblings of stage ingest.
 
-mod backoff;
 mod connect;
 pub mod routes;
 mod session;

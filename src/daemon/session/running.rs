@@ -12,7 +12,7 @@ use crate::clock::SystemClock;
 use crate::control::SourceView;
 use crate::daemon::sources::SourceConfig;
 use crate::daemon::tally::SourceTally;
-use crate::ingest::{IngestError, SourceContext, SourceStatus};
+use crate::ingest::{IngestError, SourceContext, SourceState, SourceStatus};
 use crate::message::Message;
 
 pub(super) type Ended = Result<(usize, Result<(), IngestError>), JoinError>;
@@ -38,7 +38,10 @@ impl Session {
         let view = |source: &RunningSource| SourceView {
             name: source.status.name().to_owned(),
             state: match source.phase {
-                Phase::Running => source.status.state().to_string(),
+                Phase::Running => match (source.status.state(), source.status.problem()) {
+                    (SourceState::Connected, Some(problem)) => format!("connected, but {problem}"),
+                    (state, _) => state.to_string(),
+                },
                 Phase::Ended => "ended".to_owned(),
                 Phase::Failed => "failed".to_owned(),
             },

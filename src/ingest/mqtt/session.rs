@@ -12,9 +12,9 @@ use rumqttc::{
 };
 use tokio::time;
 
+use super::super::backoff::Backoff;
 use super::super::{SourceContext, SourceState, SourceStatus, stopped};
 use super::LOG_TARGET;
-use super::backoff::Backoff;
 use super::connect;
 use super::routes::Routes;
 use crate::message::Message;
