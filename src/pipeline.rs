@@ -57,6 +57,8 @@ pub struct SampleScore {
     pub published: f32,
     /// Relative to the alarm threshold in force: 1.0 raises.
     pub relative: f64,
+    /// That threshold, in multiples of the model's own.
+    pub bar: f64,
 }
 
 /// What one frame led to.
@@ -206,8 +208,21 @@ impl Pipeline {
         let score = SampleScore {
             published: charts.published,
             relative: judgement.score,
+            bar: self.machine.bar(),
         };
         Outcome::Scored(score, event)
+    }
+
+    /// What was expected of each sensor, in its unit, when the newest frame was scored, and how
+    /// unusual it was (u, before flood control), in the order of the model's sensors.
+    pub fn sensors_now(&self) -> impl Iterator<Item = (f64, f32)> + '_ {
+        let turn = self.foreseen.last();
+        turn.into_iter().flat_map(move |turn| {
+            turn.x.iter().enumerate().map(move |(i, x)| {
+                let (deviation, strength) = self.scorer.sensor_now(i);
+                (self.standardiser.in_unit(i, x - deviation), strength)
+            })
+        })
     }
 
     /// Takes over what `earlier` has learnt: of the same model everything, of another one the open

@@ -10,7 +10,8 @@ use crate::health::cgroup::{self, Cgroup};
 use crate::health::tree;
 
 /// The unit that the package installs, for a machine where it is not.
-const UNIT: &str = include_str!("../../rootfs-overlay/service/usr/lib/systemd/system/anomalyd.service");
+const UNIT: &str =
+    include_str!("../../rootfs-overlay/service/usr/lib/systemd/system/anomalyd.service");
 const VERSION_1: &str = "/sys/fs/cgroup/memory";
 const VERSION_2: &str = "/sys/fs/cgroup";
 /// Moves itself into the group and becomes the program, so that the process stays the same.

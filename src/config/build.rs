@@ -4,7 +4,9 @@
 
 mod health;
 mod mqtt;
+mod password;
 mod table;
+mod web;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -116,6 +118,8 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
             stdout: output.table_or("stdout", &empty).is("enabled"),
         },
         health: health::health(&top.table_or("health", &empty), mistakes),
+        history: top.table_or("history", &empty).is("enabled"),
+        web: web::web(&top.table_or("web", &empty), mistakes),
     }
 }
 

@@ -136,6 +136,13 @@ impl Scorer {
         evidence.collect()
     }
 
+    /// How far sensor `i` was from what was expected of it at the newest sample, standardised, and
+    /// its u, both of its strongest head.
+    pub fn sensor_now(&self, i: usize) -> (f32, f32) {
+        let (h, strength) = self.strongest_column(i);
+        (self.residuals.deviation(h, i), strength)
+    }
+
     /// The head with the largest u of sensor `i`, and that u.
     fn strongest_column(&self, i: usize) -> (usize, f32) {
         let mut best = (0, 0.0);
