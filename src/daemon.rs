@@ -89,6 +89,7 @@ async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> any
     let mut service = Service {
         site: Site::new(feed, desk.sender(), care.machine().host.clone()),
         week: None,
+        open: 0,
         watchdog: Watchdog::start(session.progress()),
         care,
         desk,
@@ -149,6 +150,8 @@ struct Service {
     site: Site,
     /// Alarms of the last seven days, as last counted.
     week: Option<Span>,
+    /// Alarms that stood at the last look.
+    open: usize,
     watchdog: Option<Watchdog>,
     reload: Reload,
     learned: Learned,
@@ -220,7 +223,9 @@ impl Service {
                         session.degrade(step.level, self.care.degraded()).await;
                         status_at = Instant::now();
                     }
-                    if Instant::now() >= status_at {
+                    let open = view.as_ref().map_or(0, |view| view.open.len());
+                    if Instant::now() >= status_at || open != self.open {
+                        self.open = open;
                         status_at = Instant::now() + STATUS_EVERY;
                         self.week = session.week().await;
                         let status = self.status(session, view.clone());

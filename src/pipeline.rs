@@ -213,14 +213,20 @@ impl Pipeline {
         Outcome::Scored(score, event)
     }
 
-    /// What was expected of each sensor, in its unit, when the newest frame was scored, and how
-    /// unusual it was (u, before flood control), in the order of the model's sensors.
-    pub fn sensors_now(&self) -> impl Iterator<Item = (f64, f32)> + '_ {
+    /// What was expected of each sensor, in its unit, when the newest frame was scored, and what part
+    /// of an alarm it makes up: 1 raises one alone, by the model's own thresholds. In the order
+    /// of the model's sensors.
+    pub fn sensors_now(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
         let turn = self.foreseen.last();
+        let thresholds = self.machine.thresholds();
         turn.into_iter().flat_map(move |turn| {
             turn.x.iter().enumerate().map(move |(i, x)| {
-                let (deviation, strength) = self.scorer.sensor_now(i);
-                (self.standardiser.in_unit(i, x - deviation), strength)
+                let (a, b) = self.scorer.part(i);
+                let expected = x - self.scorer.deviation(i);
+                (
+                    self.standardiser.in_unit(i, expected),
+                    thresholds.ratio(a, b),
+                )
             })
         })
     }

@@ -12,8 +12,10 @@
 //! `control` and `output`.
 
 mod alarms;
+mod answer;
 mod board;
 mod body;
+mod change;
 mod events;
 mod feed;
 mod guard;

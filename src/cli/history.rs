@@ -306,7 +306,7 @@ mod tests {
     #[test]
     fn minutes_become_lines_and_what_is_missing_is_said() {
         let plan = Plan::new(vec!["A".to_owned(), "B".to_owned()]);
-        let bucket = |minute, score, low: f32| Bucket {
+        let bucket = |minute: i64, score, low: f32| Bucket {
             start: Timestamp::from_seconds(60 * minute),
             frames: 60,
             scored: 60,

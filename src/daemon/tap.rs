@@ -90,9 +90,9 @@ impl Tap {
         let sensors = frame.values.len();
         let (mut expected, mut strength) =
             (Vec::with_capacity(sensors), Vec::with_capacity(sensors));
-        for (expected_value, u) in stream.pipeline().sensors_now() {
+        for (expected_value, part) in stream.pipeline().sensors_now() {
             expected.push(expected_value as f32);
-            strength.push(u);
+            strength.push(part as f32);
         }
         self.feed.point(Point {
             manifest: Arc::clone(manifest),

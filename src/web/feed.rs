@@ -33,7 +33,7 @@ pub struct Point {
     pub values: Vec<f32>,
     /// `[F]`
     pub expected: Vec<f32>,
-    /// `[F]`: how unusual, in multiples of the sensor's normal spread.
+    /// `[F]`: what part of an alarm the sensor makes up; 1 raises one alone.
     pub strength: Vec<f32>,
 }
 

@@ -1,42 +1,28 @@
-//! What is answered to a request. Only `POST` changes anything, only for who has signed in, and only
-//! from a page of ours. Imports `control` and its siblings.
+//! What is answered to a request; what changes something is elsewhere (`change.rs`). Imports `control`,
+//! `frame`, `history` and its siblings.
 
 use std::convert::Infallible;
 use std::net::SocketAddr;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError};
-use std::time::{Duration, Instant};
+use std::sync::Arc;
+use std::time::Duration;
 
 use hyper::body::Incoming;
 use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
-use serde::Deserialize;
-use serde_json::{Value, json};
-use tokio::sync::oneshot;
+use serde_json::json;
 
+use super::answer::{Answer, answer_json, empty, no_store, of, plain, wrong_method};
 use super::board::Message;
-use super::body::{Reply, Unread, read};
-use super::guard;
-use super::login::{COOKIE, Refused, SESSION_LONGEST, token_of};
+use super::body::Reply;
+use super::change::{ask, change, is_signed_in};
 use super::past::{LONGEST_SECONDS, past};
 use super::server::Shared;
 use super::{metrics, pages};
-use crate::control::{self, VerdictWord};
+use crate::control;
 use crate::frame::Timestamp;
-
-type Answer = Response<Reply>;
 
 /// A snapshot comes every few seconds; one that is older says that the service hangs.
 const FRESH: Duration = Duration::from_secs(30);
-/// How long the service may take to do what was asked.
-const DESK_PATIENCE: Duration = Duration::from_secs(5);
-/// As `anomalyd mute`.
-const LONGEST_MUTE: u64 = 30 * 86_400;
-const LONGEST_PASSWORD: usize = 1_024;
-
-const TEXT: &str = "text/plain; charset=utf-8";
-const JSON: &str = "application/json";
-
 /// With every answer. The page takes nothing from elsewhere and stands in no other page.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
@@ -253,229 +239,6 @@ fn decoded(value: &str) -> Option<String> {
         });
     }
     String::from_utf8(bytes).ok()
-}
-
-// ---- what changes something
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Password {
-    password: String,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Ack {
-    alarm: String,
-    #[serde(rename = "as")]
-    verdict: VerdictWord,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Mute {
-    what: String,
-    seconds: u64,
-}
-
-#[derive(Deserialize)]
-#[serde(deny_unknown_fields)]
-struct Unmute {
-    what: String,
-}
-
-async fn change(
-    shared: &Arc<Shared>,
-    peer: SocketAddr,
-    path: &str,
-    request: Request<Incoming>,
-) -> Answer {
-    let headers = request.headers().clone();
-    if !guard::is_own(&headers) {
-        return said(
-            StatusCode::FORBIDDEN,
-            false,
-            "from this server's own page only",
-        );
-    }
-    let kind = headers.get(header::CONTENT_TYPE);
-    let kind = kind.and_then(|kind| kind.to_str().ok()).unwrap_or_default();
-    if kind.split(';').next().map(str::trim) != Some(JSON) {
-        return said(StatusCode::UNSUPPORTED_MEDIA_TYPE, false, "send JSON");
-    }
-    let Some(login) = &shared.login else {
-        let why = "nothing can be changed here: no password is set (web.password_file)";
-        return said(StatusCode::FORBIDDEN, false, why);
-    };
-    let open = path == "/api/login" || is_signed_in(shared, &headers);
-    if !open {
-        return said(StatusCode::UNAUTHORIZED, false, "sign in first");
-    }
-    let body = match read(request.into_body()).await {
-        Ok(body) => body,
-        Err(Unread::TooLarge) => {
-            return said(StatusCode::PAYLOAD_TOO_LARGE, false, "that is too much");
-        }
-        Err(Unread::TooSlow) => {
-            return said(StatusCode::REQUEST_TIMEOUT, false, "that took too long");
-        }
-        Err(Unread::Broken) => return said(StatusCode::BAD_REQUEST, false, "it broke off"),
-    };
-    let lock = || login.lock().unwrap_or_else(PoisonError::into_inner);
-    match path {
-        "/api/login" => {
-            let Ok(Password { password }) = serde_json::from_slice(&body) else {
-                return not_understood();
-            };
-            if password.len() > LONGEST_PASSWORD {
-                return not_understood();
-            }
-            let signed = lock().sign_in(peer.ip(), &password, Instant::now());
-            signed_in(shared, peer, signed)
-        }
-        "/api/logout" => {
-            if let Some(token) = token(&headers) {
-                lock().sign_out(token);
-            }
-            let mut answer = said(StatusCode::OK, true, "signed out");
-            set_cookie(&mut answer, "", 0);
-            answer
-        }
-        _ => {
-            let request = match path {
-                "/api/ack" => serde_json::from_slice(&body)
-                    .ok()
-                    .map(|Ack { alarm, verdict }| control::Request::Ack { alarm, verdict }),
-                "/api/mute" => serde_json::from_slice(&body)
-                    .ok()
-                    .filter(|mute: &Mute| (1..=LONGEST_MUTE).contains(&mute.seconds))
-                    .map(|Mute { what, seconds }| control::Request::Mute { what, seconds }),
-                _ => serde_json::from_slice(&body)
-                    .ok()
-                    .map(|Unmute { what }| control::Request::Unmute { what }),
-            };
-            let Some(request) = request else {
-                return not_understood();
-            };
-            match ask(shared, request).await {
-                Some(answer) if answer.ok => said(StatusCode::OK, true, &answer.text),
-                Some(answer) => said(StatusCode::CONFLICT, false, &answer.text),
-                None => {
-                    let why = "the service does not answer; try again";
-                    said(StatusCode::SERVICE_UNAVAILABLE, false, why)
-                }
-            }
-        }
-    }
-}
-
-fn signed_in(shared: &Shared, peer: SocketAddr, signed: Result<String, Refused>) -> Answer {
-    match signed {
-        Ok(token) => {
-            log::info!(target: "web", "{} signed in", peer.ip());
-            let mut answer = said(StatusCode::OK, true, "signed in");
-            set_cookie(&mut answer, &token, SESSION_LONGEST.as_secs());
-            answer
-        }
-        Err(refused) => {
-            shared.logins_failed.fetch_add(1, Ordering::Relaxed);
-            match refused {
-                Refused::Wait(seconds) => {
-                    let why = format!("too many wrong passwords; try again in {seconds} s");
-                    let mut answer = said(StatusCode::TOO_MANY_REQUESTS, false, &why);
-                    let after = HeaderValue::from(seconds);
-                    answer.headers_mut().insert(header::RETRY_AFTER, after);
-                    answer
-                }
-                Refused::Wrong => {
-                    log::warn!(target: "web", "{}: a wrong password", peer.ip());
-                    said(StatusCode::UNAUTHORIZED, false, "that is not the password")
-                }
-                Refused::NoRandom => {
-                    let why = "this system has no random numbers to sign in with";
-                    said(StatusCode::SERVICE_UNAVAILABLE, false, why)
-                }
-            }
-        }
-    }
-}
-
-/// Asks the service, as the commands do on the control socket.
-async fn ask(shared: &Shared, request: control::Request) -> Option<control::Answer> {
-    let (back, answered) = oneshot::channel();
-    let asked = async {
-        shared.asked.send((request, back)).await.ok()?;
-        answered.await.ok()
-    };
-    tokio::time::timeout(DESK_PATIENCE, asked).await.ok()?
-}
-
-fn token(headers: &HeaderMap) -> Option<&str> {
-    let cookies = headers.get_all(header::COOKIE).iter();
-    cookies
-        .filter_map(|cookies| cookies.to_str().ok())
-        .find_map(token_of)
-}
-
-fn is_signed_in(shared: &Shared, headers: &HeaderMap) -> bool {
-    let (Some(login), Some(token)) = (&shared.login, token(headers)) else {
-        return false;
-    };
-    let mut login = login.lock().unwrap_or_else(PoisonError::into_inner);
-    login.knows(token, Instant::now())
-}
-
-fn set_cookie(answer: &mut Answer, token: &str, seconds: u64) {
-    let cookie = format!("{COOKIE}={token}; Path=/; HttpOnly; SameSite=Strict; Max-Age={seconds}");
-    if let Ok(cookie) = HeaderValue::from_str(&cookie) {
-        answer.headers_mut().insert(header::SET_COOKIE, cookie);
-    }
-}
-
-// ---- answers
-
-fn of(status: StatusCode, kind: &'static str, content: impl Into<hyper::body::Bytes>) -> Answer {
-    let mut answer = Response::new(Reply::of(content));
-    *answer.status_mut() = status;
-    let kind = HeaderValue::from_static(kind);
-    answer.headers_mut().insert(header::CONTENT_TYPE, kind);
-    no_store(&mut answer);
-    answer
-}
-
-fn no_store(answer: &mut Answer) {
-    let no_store = HeaderValue::from_static("no-store");
-    answer.headers_mut().insert(header::CACHE_CONTROL, no_store);
-}
-
-fn empty(status: StatusCode) -> Answer {
-    let mut answer = Response::new(Reply::Whole(None));
-    *answer.status_mut() = status;
-    answer
-}
-
-fn plain(status: StatusCode, text: impl Into<hyper::body::Bytes>) -> Answer {
-    of(status, TEXT, text)
-}
-
-fn answer_json(status: StatusCode, value: &Value) -> Answer {
-    of(status, JSON, value.to_string())
-}
-
-/// What came of a change, for the page to show.
-fn said(status: StatusCode, ok: bool, text: &str) -> Answer {
-    answer_json(status, &json!({ "ok": ok, "text": text }))
-}
-
-fn not_understood() -> Answer {
-    said(StatusCode::BAD_REQUEST, false, "that was not understood")
-}
-
-fn wrong_method(allowed: &'static str) -> Answer {
-    let mut answer = plain(StatusCode::METHOD_NOT_ALLOWED, "not with that method\n");
-    let allowed = HeaderValue::from_static(allowed);
-    answer.headers_mut().insert(header::ALLOW, allowed);
-    answer
 }
 
 #[cfg(test)]

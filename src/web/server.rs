@@ -1,5 +1,5 @@
 //! The server's thread: who may connect, how long a client may take, and what keeps pages up to
-//! date. Imports `control` and `clock`'s types through its siblings only.
+//! date. Imports `control` and its siblings.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -11,6 +11,7 @@ use std::time::Duration;
 
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
+use nix::sys::socket::{setsockopt, sockopt};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{Semaphore, mpsc, oneshot};
 
@@ -33,6 +34,10 @@ const HEAD_PATIENCE: Duration = Duration::from_secs(10);
 /// A head that is longer is refused.
 const HEAD_BYTES: usize = 16 * 1024;
 const MOST_HEADERS: usize = 64;
+/// What the kernel keeps of a connection each way: it counts as memory of the service.
+const BUFFER_BYTES: usize = 64 * 1024;
+/// A client that confirms nothing for so long is gone.
+const GONE_AFTER_MS: u32 = 30_000;
 const KEEP_ALIVE: Duration = Duration::from_secs(15);
 const AFTER_ERROR: Duration = Duration::from_secs(1);
 const STOP_PATIENCE: Duration = Duration::from_millis(500);
@@ -97,6 +102,9 @@ impl Server {
     ) -> std::io::Result<Self> {
         let listener = StdListener::bind(config.listen)?;
         listener.set_nonblocking(true)?;
+        // Connections have their buffers from here.
+        setsockopt(&listener, sockopt::SndBuf, &BUFFER_BYTES)?;
+        setsockopt(&listener, sockopt::RcvBuf, &BUFFER_BYTES)?;
         let address = listener.local_addr()?;
         let login = config.password.as_deref().map(Login::new).map(Mutex::new);
         let shared = Arc::new(Shared {
@@ -193,8 +201,10 @@ fn turn_away(stream: TcpStream) {
 }
 
 async fn attend(stream: TcpStream, peer: SocketAddr, guest: Guest) {
-    // Events are small and shall be seen at once.
+    // Events are small and shall be seen at once; where that cannot be, they come a little later.
     let _ = stream.set_nodelay(true);
+    // A phone that left the network says no good-bye.
+    let _ = setsockopt(&stream, sockopt::TcpUserTimeout, &GONE_AFTER_MS);
     let shared = Arc::clone(&guest.shared);
     let service = service_fn(move |request| route::answer(Arc::clone(&shared), peer, request));
     let served = http1::Builder::new()

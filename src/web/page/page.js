@@ -53,11 +53,17 @@ function span(seconds) {
 }
 
 function megabytes(bytes) {
-  return bytes === null || bytes === undefined ? '–' : `${short(bytes / 1e6)} MB`;
+  if (bytes === null || bytes === undefined) return '–';
+  return bytes < 1e10 ? `${short(bytes / 1e6)} MB` : `${short(bytes / 1e9)} GB`;
 }
 
 function withUnit(value, unit) {
   return unit ? `${short(value)} ${unit}` : short(value);
+}
+
+// What part of an alarm a sensor makes up by itself.
+function part(strength) {
+  return strength >= 1 ? `enough for an alarm (${short(strength)} times)` : `${Math.round(100 * strength)} % of an alarm`;
 }
 
 function micros(value) {
@@ -353,7 +359,7 @@ function drawSensors() {
       const unit = plant.sensors[i].unit;
       put(row.cells[1], withUnit(now.values[i], unit));
       put(row.cells[2], withUnit(now.expected[i], unit));
-      put(row.cells[3], name === 'gone' ? 'silent' : `${short(now.strength[i])}${{ odd: ', unusual', far: ', far off' }[name] ?? ''}`);
+      put(row.cells[3], name === 'gone' ? 'silent' : { calm: 'as expected', odd: 'unusual', far: 'far off' }[name] + `: ${part(now.strength[i])}`);
       row.cells[3].className = name;
     });
   }
@@ -375,7 +381,7 @@ function drawSensor() {
   const { name, unit } = plant.sensors[chosen];
   put($('sensor-name'), name);
   put($('sensor-text'), now.values[chosen] === null ? 'silent: nothing fresh is known'
-    : `seen ${withUnit(now.values[chosen], unit)}, expected ${short(now.expected[chosen])}, ${short(now.strength[chosen])} times its normal spread`);
+    : `seen ${withUnit(now.values[chosen], unit)}, expected ${short(now.expected[chosen])}, ${part(now.strength[chosen])}`);
   const svg = $('sensor-plot');
   if (range > 0) {
     if (!sensorPast) return;
