@@ -3,6 +3,8 @@
 
 // Helpers are no tests to clippy, but a failed unwrap in them is a failed test all the same.
 #![allow(clippy::unwrap_used)]
+// What the tests of `run` need of the shared files.
+#![allow(dead_code)]
 
 #[path = "web/client.rs"]
 mod client;

@@ -23,6 +23,7 @@ use crate::frame::Timestamp;
 
 /// A snapshot comes every few seconds; one that is older says that the service hangs.
 const FRESH: Duration = Duration::from_secs(30);
+
 /// With every answer. The page takes nothing from elsewhere and stands in no other page.
 const HEADERS: [(HeaderName, &str); 6] = [
     (
