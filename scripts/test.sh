@@ -27,7 +27,7 @@ step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
 step "packages"
 need_cargo
-need_packages gcc libc6-dev mosquitto openssl python3
+need_packages chromium gcc libc6-dev mosquitto openssl prometheus python3
 
 step "format"
 cargo fmt --check

@@ -10,6 +10,7 @@ pub mod ended;
 pub mod evaluate;
 pub mod explain;
 pub mod failure;
+pub mod history;
 pub mod judge;
 pub mod model;
 pub mod mute;
@@ -78,6 +79,8 @@ pub enum Command {
     Replay(replay::ReplayArgs),
     /// Say of an alarm what was seen, what was expected and why, and what to do
     Explain(explain::ExplainArgs),
+    /// Show scores and sensors of the last days, as the service has kept them
+    History(history::HistoryArgs),
     /// Measure detection quality on a labelled recording
     Evaluate(evaluate::EvaluateArgs),
     /// Look into a model file, check it on this machine, or make one of your own module
@@ -113,6 +116,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Train(args) => train::run(*args).map(|()| ExitCode::SUCCESS),
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
+        Command::History(args) => history::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
         Command::Model(command) => model::run(command),
         Command::Bench(command) => bench::run(command),

@@ -18,9 +18,11 @@ mod pace;
 mod prepare;
 mod reporter;
 mod session;
+mod site;
 mod sources;
 mod status;
 mod tally;
+mod tap;
 mod task;
 mod view;
 
@@ -37,13 +39,16 @@ pub use sources::SourceConfig;
 use crate::control::{Answer, Request, Status};
 use crate::health::Probe;
 use crate::message::Message;
+use crate::state::Span;
 use crate::systemd::{self, Watchdog};
+use crate::web::Feed;
 use care::Care;
 use desk::Desk;
 use infer::Order;
 use learned::Learned;
 use prepare::Prepared;
 use session::Session;
+use site::Site;
 use view::View;
 
 /// How long a reader of alarms may keep us from ending after a signal.
@@ -79,8 +84,12 @@ async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> any
         &first.settings.health,
     );
     let desk = Desk::open(&first.settings.control_socket).await;
-    let mut session = Session::start(first, care.throttled())?;
+    let feed = Feed::default();
+    let mut session = Session::start(first, care.throttled(), feed.clone())?;
     let mut service = Service {
+        site: Site::new(feed, desk.sender(), care.machine().host.clone()),
+        week: None,
+        open: 0,
         watchdog: Watchdog::start(session.progress()),
         care,
         desk,
@@ -91,6 +100,7 @@ async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> any
     let ended = service.watch(&mut session, &mut signals).await;
     systemd::stopping();
     service.desk.close().await;
+    service.site.close().await;
     match &ended {
         Ok(End::Signal(name)) => log::info!(
             target: "daemon",
@@ -137,6 +147,11 @@ enum End {
 struct Service {
     care: Care,
     desk: Desk,
+    site: Site,
+    /// Alarms of the last seven days, as last counted.
+    week: Option<Span>,
+    /// Alarms that stood at the last look.
+    open: usize,
     watchdog: Option<Watchdog>,
     reload: Reload,
     learned: Learned,
@@ -148,6 +163,7 @@ impl Service {
         session.settle().await?;
         self.learned
             .follow(session.settings(), session.name(), self.care.memory_limit());
+        self.site.follow(session.settings()).await;
         systemd::ready(session.title());
         log::info!(
             target: "daemon",
@@ -174,9 +190,14 @@ impl Service {
                         self.reload.ask();
                     }
                     request => {
+                        let changes = request.changes();
                         let answer = self.answer(session, request).await;
                         // The client may have given up.
                         let _ = back.send(answer);
+                        if changes {
+                            let view = session.view().await;
+                            self.show(session, view).await;
+                        }
                     }
                 },
                 fitted = self.learned.fitted() => match fitted? {
@@ -202,11 +223,15 @@ impl Service {
                         session.degrade(step.level, self.care.degraded()).await;
                         status_at = Instant::now();
                     }
-                    if Instant::now() >= status_at {
+                    let open = view.as_ref().map_or(0, |view| view.open.len());
+                    if Instant::now() >= status_at || open != self.open {
+                        self.open = open;
                         status_at = Instant::now() + STATUS_EVERY;
-                        let status = self.status(session, view).await;
+                        self.week = session.week().await;
+                        let status = self.status(session, view.clone());
                         systemd::status(&status::line(&status));
                     }
+                    self.show(session, view).await;
                 }
                 () = tokio::time::sleep_until(report_at) => {
                     report_at += tally::EVERY;
@@ -235,6 +260,7 @@ impl Service {
                 session.settle().await?;
                 self.learned
                     .follow(session.settings(), session.name(), self.care.memory_limit());
+                self.site.follow(session.settings()).await;
                 Answer::done(format!("reloaded: {}", session.title()))
             }
             Err(error) => {
@@ -255,11 +281,26 @@ impl Service {
         Ok(())
     }
 
-    async fn answer(&self, session: &Session, request: Request) -> Answer {
+    /// Lets the page and the metrics see how things stand.
+    async fn show(&self, session: &Session, view: Option<View>) {
+        if !self.site.is_open() {
+            return;
+        }
+        let latencies = match view {
+            Some(_) => session.order(Order::Latencies).await,
+            // Inference was waited for already.
+            None => None,
+        };
+        let status = self.status(session, view);
+        self.site.tell(status, latencies.unwrap_or_default());
+    }
+
+    async fn answer(&mut self, session: &Session, request: Request) -> Answer {
         match request {
             Request::Status => {
                 let view = session.view().await;
-                Answer::status(self.status(session, view).await)
+                self.week = session.week().await;
+                Answer::status(self.status(session, view))
             }
             Request::Latencies => match session.order(Order::Latencies).await {
                 Some(latencies) => Answer::latencies(latencies),
@@ -268,13 +309,16 @@ impl Service {
             Request::Ack { alarm, verdict } => feedback::ack(session, alarm, verdict).await,
             Request::Mute { what, seconds } => feedback::mute(session, what, seconds).await,
             Request::Unmute { what } => feedback::unmute(session, what).await,
+            Request::History => match session.write_history().await {
+                true => Answer::done("the history is written as far as it goes"),
+                false => Answer::refused("no history is kept, or it cannot be written"),
+            },
             Request::Reload => Answer::refused("a reload is asked for elsewhere"),
         }
     }
 
-    async fn status(&self, session: &Session, view: Option<View>) -> Status {
-        let week = session.week().await;
-        status::status(session, &self.care, view, week, self.started.elapsed())
+    fn status(&self, session: &Session, view: Option<View>) -> Status {
+        status::status(session, &self.care, view, self.week, self.started.elapsed())
     }
 }
 

@@ -76,6 +76,11 @@ impl Histogram {
         self.total
     }
 
+    /// All durations together.
+    pub fn sum(&self) -> Duration {
+        Duration::from_nanos(self.sum_ns)
+    }
+
     pub fn mean(&self) -> Option<Duration> {
         (self.total > 0).then(|| Duration::from_nanos(self.sum_ns / self.total))
     }

@@ -39,6 +39,8 @@
 //! | state    | -     | frame alarm pipeline message | what survives a restart |
 //! | histogram | -    | nothing | counts of durations |
 //! | control  | -     | frame histogram alarm health | the control socket: requests, answers, both ends |
+//! | history  | -     | frame | scores and sensors of the last 30 days on disk |
+//! | web      | -     | frame alarm output model histogram state history control | the page, the metrics and the health checks over HTTP |
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
@@ -52,8 +54,9 @@
 //!
 //! | name    | only in | why |
 //! |---------|---------|-----|
-//! | tokio   | ingest output control bench daemon | stages 3 to 6 are synchronous |
+//! | tokio   | ingest output control web bench daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
+//! | hyper   | web | HTTP has one place |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli bench pipeline bin | command lines |
 //! | unsafe  | engine/kernel health/mailbox learn/idle bin | vector instructions, and system calls that nix lacks |
@@ -70,6 +73,7 @@ pub mod engine;
 pub mod frame;
 pub mod health;
 pub mod histogram;
+pub mod history;
 pub mod ingest;
 pub mod learn;
 pub mod logging;
@@ -82,4 +86,5 @@ pub mod simulate;
 pub mod state;
 pub mod systemd;
 pub mod train;
+pub mod web;
 pub mod window;

@@ -57,6 +57,8 @@ pub struct SampleScore {
     pub published: f32,
     /// Relative to the alarm threshold in force: 1.0 raises.
     pub relative: f64,
+    /// That threshold, in multiples of the model's own.
+    pub bar: f64,
 }
 
 /// What one frame led to.
@@ -206,8 +208,27 @@ impl Pipeline {
         let score = SampleScore {
             published: charts.published,
             relative: judgement.score,
+            bar: self.machine.bar(),
         };
         Outcome::Scored(score, event)
+    }
+
+    /// What was expected of each sensor, in its unit, when the newest frame was scored, and what part
+    /// of an alarm it makes up: 1 raises one alone, by the model's own thresholds. In the order
+    /// of the model's sensors.
+    pub fn sensors_now(&self) -> impl Iterator<Item = (f64, f64)> + '_ {
+        let turn = self.foreseen.last();
+        let thresholds = self.machine.thresholds();
+        turn.into_iter().flat_map(move |turn| {
+            turn.x.iter().enumerate().map(move |(i, x)| {
+                let (a, b) = self.scorer.part(i);
+                let expected = x - self.scorer.deviation(i);
+                (
+                    self.standardiser.in_unit(i, expected),
+                    thresholds.ratio(a, b),
+                )
+            })
+        })
     }
 
     /// Takes over what `earlier` has learnt: of the same model everything, of another one the open

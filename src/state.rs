@@ -29,7 +29,7 @@ pub enum StateError {
 }
 
 impl StateError {
-    fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> StateError {
+    pub fn unwritable(path: &Path) -> impl FnOnce(io::Error) -> StateError {
         let path = path.to_owned();
         |source| StateError::Unwritable { path, source }
     }

@@ -100,6 +100,12 @@ impl AlarmMachine {
         &self.flood
     }
 
+    /// Flood control's gain that the newest score is relative to.
+    pub fn bar(&self) -> f64 {
+        let open = self.open.as_ref();
+        open.map_or_else(|| self.flood.gain(), |open| open.bar)
+    }
+
     pub fn thresholds(&self) -> Thresholds {
         self.config.thresholds
     }

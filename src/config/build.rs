@@ -5,7 +5,9 @@
 mod health;
 mod modbus;
 mod mqtt;
+mod password;
 mod table;
+mod web;
 
 use std::collections::{BTreeMap, HashMap};
 use std::path::{Path, PathBuf};
@@ -117,6 +119,8 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
             stdout: output.table_or("stdout", &empty).is("enabled"),
         },
         health: health::health(&top.table_or("health", &empty), mistakes),
+        history: top.table_or("history", &empty).is("enabled"),
+        web: web::web(&top.table_or("web", &empty), mistakes),
     }
 }
 

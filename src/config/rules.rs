@@ -183,6 +183,36 @@ pub const LISTEN: Rule = Rule {
     },
 };
 
+/// Address and port to listen on.
+pub const ADDRESS: Rule = Rule {
+    what: "an address and port",
+    check: |text| match text.parse::<std::net::SocketAddr>() {
+        Ok(_) => Ok(()),
+        Err(_) => Err(
+            "is not an address and port; write one like \"0.0.0.0:8080\", \"127.0.0.1:8080\" or \
+             \"[::]:8080\""
+                .into(),
+        ),
+    },
+};
+
+/// Host names with spaces between them.
+pub const HOSTS: Rule = Rule {
+    what: "host names",
+    check: |text| {
+        if text.split_whitespace().next().is_none() {
+            return Err("is empty; write a name or leave the key out".into());
+        }
+        match text
+            .split_whitespace()
+            .find_map(|one| (HOST.check)(one).err())
+        {
+            Some(why) => Err(why),
+            None => Ok(()),
+        }
+    },
+};
+
 /// A name of the time zone database.
 pub const ZONE: Rule = Rule {
     what: "a time zone",
@@ -266,6 +296,14 @@ mod tests {
         let long = format!("/{}", "x".repeat(107));
         all(LISTEN, &["stdin", "/run/a.sock"], &["", "a.sock", &long]);
         all(FILLED, &["x"], &[""]);
+    }
+
+    #[test]
+    fn addresses_have_a_port() {
+        let good = ["0.0.0.0:8080", "127.0.0.1:0", "[::1]:80"];
+        all(ADDRESS, &good, &["", "8080", "localhost:8080", "1.2.3.4"]);
+        let bad = ["", "  ", "http://pi", "pi:8080"];
+        all(HOSTS, &["pi.example.org", "pi  10.0.0.1"], &bad);
     }
 
     #[test]

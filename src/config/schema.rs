@@ -109,6 +109,8 @@ pub const TOP: &[Key] = &[
     table("source", SOURCE, "Where samples come from; at least one."),
     table("output", OUTPUT, "Where alarms go."),
     table("health", HEALTH, "When the service warns of itself, and when it does without something."),
+    table("history", HISTORY, "Scores and sensors of the last 30 days, for the page and `anomalyd history`."),
+    table("web", WEB, "The page, the metrics and the health checks over HTTP."),
 ];
 
 #[rustfmt::skip]
@@ -311,6 +313,24 @@ const HEALTH: &[Key] = &[
          score, then outputs; `false` only warns."),
     key("degrade_from_celsius", Shape::Number(30.0, 120.0), Default("80.0"),
         "The temperature of the first of these steps; the others follow 3 and 5 degrees above."),
+];
+
+#[rustfmt::skip]
+const HISTORY: &[Key] = &[
+    key("enabled", Shape::Bool, Default("true"),
+        "Keep scores and the sensors' extremes in the state directory: at most 64 MB, and 1 MB of writes a day."),
+];
+
+#[rustfmt::skip]
+const WEB: &[Key] = &[
+    key("enabled", Shape::Bool, Default("false"), "Serve the page, the metrics and the health checks."),
+    key("listen", Shape::Text(rules::ADDRESS), Default("\"0.0.0.0:8080\""),
+        "The address and port to listen on; `127.0.0.1:8080` is this machine only."),
+    key("password_file", Shape::Credential, Optional("nobody may change anything"),
+        "A file with the password (or the name of a systemd credential) with which the page may \
+         acknowledge and mute alarms."),
+    key("hosts", Shape::Text(rules::HOSTS), Optional("the machine's own name and addresses"),
+        "Further names by which browsers reach the page, with spaces between them."),
 ];
 
 impl Shape {

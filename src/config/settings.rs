@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::io;
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -42,6 +43,20 @@ pub struct Settings {
     pub sources: Vec<SourceSettings>,
     pub output: OutputSettings,
     pub health: HealthSettings,
+    /// Whether the history is kept.
+    pub history: bool,
+    pub web: WebSettings,
+}
+
+/// The page, the metrics and the health checks.
+#[derive(Debug, Clone, PartialEq)]
+pub struct WebSettings {
+    pub enabled: bool,
+    pub listen: SocketAddr,
+    /// With which the page may change something; else nobody may.
+    pub password: Option<Password>,
+    /// Names by which browsers reach it, beside the machine's own.
+    pub hosts: Vec<String>,
 }
 
 /// Limits of the service's own health.

@@ -28,6 +28,18 @@ pub enum Request {
     },
     /// Read the configuration and the model again.
     Reload,
+    /// Write what the history has so far, for who wants to read it.
+    History,
+}
+
+impl Request {
+    /// Whether things stand otherwise afterwards.
+    pub fn changes(&self) -> bool {
+        matches!(
+            self,
+            Request::Ack { .. } | Request::Mute { .. } | Request::Unmute { .. }
+        )
+    }
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]

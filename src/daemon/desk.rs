@@ -60,6 +60,11 @@ impl Desk {
         }
     }
 
+    /// Where others than the socket's clients may ask.
+    pub fn sender(&self) -> mpsc::Sender<Asked> {
+        self.sender.clone()
+    }
+
     /// The next request.
     pub async fn next(&mut self) -> Asked {
         match self.requests.recv().await {

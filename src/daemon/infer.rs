@@ -10,6 +10,7 @@ use tokio::sync::oneshot;
 
 use super::keeper::KeepSender;
 use super::reporter::Reporter;
+use super::tap::Tap;
 use super::task::Task;
 use super::view::View;
 use crate::control::Latencies;
@@ -19,6 +20,7 @@ use crate::learn::Learner;
 use crate::output::AlarmSender;
 use crate::pipeline::{Happening, Stream};
 use crate::systemd::Progress;
+use crate::web::Feed;
 
 /// Where nothing is known to be due, time passes in steps of at most this, so that silence is noticed.
 const LONGEST_TICK: Duration = Duration::from_secs(1);
@@ -48,6 +50,8 @@ pub struct Work {
     pub period: Duration,
     pub alarms: AlarmSender,
     pub keep: KeepSender,
+    /// Whether the history of its frames is kept.
+    pub history: bool,
     /// Where a learner goes that has enough.
     pub complete: UnboundedSender<Learner>,
 }
@@ -66,7 +70,7 @@ pub struct Infer {
 impl Infer {
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(work: Work) -> std::io::Result<Self> {
+    pub fn start(work: Work, feed: Feed) -> std::io::Result<Self> {
         let (alive, gone) = oneshot::channel::<()>();
         let (orders, taken) = channel();
         let queue = Arc::clone(&work.queue);
@@ -75,7 +79,7 @@ impl Infer {
         let thread = std::thread::Builder::new()
             .name("infer".to_owned())
             .spawn(move || {
-                run(work, &taken, &moving);
+                run(work, feed, &taken, &moving);
                 drop(alive);
             })?;
         Ok(Infer {
@@ -122,9 +126,11 @@ impl Infer {
     }
 }
 
-fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
+fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress) {
     let mut samples = work.queue.buffer();
-    let mut reporter = Reporter::new(work.alarms.clone(), work.keep.clone());
+    let tap = Tap::new(feed);
+    let mut reporter = Reporter::new(work.alarms.clone(), work.keep.clone(), tap);
+    reporter.begin(&work);
     let mut clock = StepClock::new();
     let mut last_tick = Instant::now();
     loop {
@@ -140,11 +146,13 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
             _ => work.queue.pop_many(&mut samples, wanted, timeout),
         };
         judge(&mut work.task, &mut samples, &mut reporter);
+        reporter.show(&work.task);
         clock.step(timeout.max(tick * 2));
         if popped == Popped::Closed {
             if let Some(stream) = work.task.stream_mut() {
                 stream.finish(&mut |happening| reporter.take(&happening));
             }
+            reporter.end();
             reporter.tally(&work, true);
             reporter.sum_up(&work);
             reporter.keep(&work.task, true);
@@ -183,6 +191,7 @@ fn run(mut work: Work, orders: &Receiver<Order>, progress: &Progress) {
         work.task.tick(clock.ticks, &mut |happening| {
             reporter.take(&happening);
         });
+        reporter.show(&work.task);
         if last_tick.elapsed() >= tick {
             last_tick = Instant::now();
             reporter.tally(&work, false);
@@ -230,6 +239,7 @@ fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &
     };
     judge(&mut work.task, samples, reporter);
     reporter.tally(work, true);
+    reporter.end();
     let earlier = std::mem::replace(work, next);
     reporter.go_on_with(work.alarms.clone(), work.keep.clone());
     if let (Some(stream), Task::Watch(earlier)) = (work.task.stream_mut(), earlier.task)
@@ -250,6 +260,7 @@ fn judge(task: &mut Task, samples: &mut Vec<Ingested>, reporter: &mut Reporter) 
         });
         // At once and not after the rest of a long queue: what was told must outlive a kill.
         if reporter.is_changed() {
+            reporter.show(task);
             reporter.keep(task, false);
         }
     }
@@ -330,7 +341,8 @@ mod tests {
     #[test]
     fn an_alarm_is_kept_before_the_rest_of_the_queue_is_judged() {
         let (keep, mut kept) = KeepSender::observed();
-        let mut reporter = Reporter::new(AlarmSender::default(), keep);
+        let tap = Tap::new(Feed::default());
+        let mut reporter = Reporter::new(AlarmSender::default(), keep, tap);
         judge(&mut task(), &mut rows(200), &mut reporter);
         let saved = kept.find_map(|saved| saved.alarms.open.is_some().then_some(saved.last_frame));
         let time = saved.flatten().unwrap();

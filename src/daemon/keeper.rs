@@ -2,6 +2,7 @@
 //! holds up nobody.
 
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::mpsc::{Receiver, Sender, channel};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -11,6 +12,7 @@ use tokio::sync::oneshot;
 use crate::alarm::{AlarmEvent, Verdict};
 use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
+use crate::history::{Bucket, History, Plan};
 use crate::message::Message;
 use crate::pipeline::{Stream, StreamState};
 use crate::state::{AlarmLog, Span, StateError, StateStore};
@@ -19,6 +21,9 @@ use crate::state::{AlarmLog, Span, StateError, StateStore};
 pub const EVERY: Duration = Duration::from_secs(3_600);
 /// A folder that cannot be written is told of at most this often.
 const TELL_AGAIN: Duration = Duration::from_secs(3_600);
+/// Who asks for the history more often gets it as it was: a page that is watched must not wear the
+/// card out.
+const FLUSH_EVERY: Duration = Duration::from_secs(600);
 const NANOS_A_WEEK: i64 = 7 * 86_400 * 1_000_000_000;
 
 /// The thread, and what it was given.
@@ -37,6 +42,8 @@ enum Keep {
     State(Box<StreamState>),
     Verdict(String, Verdict),
     Week(oneshot::Sender<Span>),
+    Bucket(Arc<Plan>, Box<Bucket>),
+    Flush(oneshot::Sender<()>),
 }
 
 impl Keeper {
@@ -60,6 +67,7 @@ impl Keeper {
             });
         }
         let store = StateStore::new(&folder);
+        let history = History::open(&folder);
         let mut alarms = AlarmLog::open(&folder);
         if let Some(stream) = stream {
             resume(stream, &store, &mut alarms);
@@ -67,7 +75,7 @@ impl Keeper {
         let (sender, kept) = channel();
         let thread = std::thread::Builder::new()
             .name("state".to_owned())
-            .spawn(move || Writer::new(store, alarms).run(&kept))?;
+            .spawn(move || Writer::new(store, alarms, history).run(&kept))?;
         Ok(Keeper {
             sender: KeepSender(Some(sender)),
             thread: Some(thread),
@@ -94,6 +102,13 @@ impl Keeper {
         self.sender.send(Keep::Verdict(id.to_owned(), verdict));
     }
 
+    /// Writes what is kept of the history so far; false where that cannot be.
+    pub async fn flush(&self) -> bool {
+        let (back, answer) = oneshot::channel();
+        self.sender.send(Keep::Flush(back));
+        answer.await.is_ok()
+    }
+
     /// Writes everything and ends; all other senders must be gone.
     pub async fn finish(self) {
         drop(self.sender);
@@ -114,6 +129,13 @@ impl KeepSender {
     pub fn state(&self, stream: &Stream) {
         if self.0.is_some() {
             self.send(Keep::State(Box::new(stream.save())));
+        }
+    }
+
+    /// Keeps a part of the history.
+    pub fn bucket(&self, plan: &Arc<Plan>, bucket: Bucket) {
+        if self.0.is_some() {
+            self.send(Keep::Bucket(Arc::clone(plan), Box::new(bucket)));
         }
     }
 
@@ -152,14 +174,19 @@ fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog) {
 struct Writer {
     store: StateStore,
     alarms: AlarmLog,
+    history: History,
+    /// When it was last written because somebody asked.
+    flushed: Option<Instant>,
     told: Option<Instant>,
 }
 
 impl Writer {
-    fn new(store: StateStore, alarms: AlarmLog) -> Self {
+    fn new(store: StateStore, alarms: AlarmLog, history: History) -> Self {
         Writer {
             store,
             alarms,
+            history,
+            flushed: None,
             told: None,
         }
     }
@@ -179,9 +206,33 @@ impl Writer {
                     }
                     continue;
                 }
+                Keep::Bucket(plan, bucket) => self.keep_history(|one| one.take(&plan, *bucket)),
+                Keep::Flush(back) => {
+                    let recent = |at: Instant| at.elapsed() < FLUSH_EVERY;
+                    let flushed = match self.flushed.is_some_and(recent) {
+                        true => Ok(()),
+                        false => {
+                            self.flushed = Some(Instant::now());
+                            self.keep_history(History::flush)
+                        }
+                    };
+                    if flushed.is_ok() {
+                        let _ = back.send(());
+                    }
+                    flushed
+                }
             };
             self.note(written);
         }
+        let written = self.keep_history(History::flush);
+        self.note(written);
+    }
+
+    fn keep_history(
+        &mut self,
+        act: impl FnOnce(&mut History) -> std::io::Result<()>,
+    ) -> Result<(), StateError> {
+        act(&mut self.history).map_err(StateError::unwritable(self.history.folder()))
     }
 
     fn note(&mut self, written: Result<(), StateError>) {

@@ -16,6 +16,7 @@ use crate::learn::{self, LearnConfig};
 use crate::model::ModelFile;
 use crate::output::{LogSink, Sink, StdoutSink};
 use crate::pipeline::{EngineChoice, Pipeline, PipelineConfig, Stream, open_engine};
+use crate::web::{Feed, WebSink};
 
 /// Of the timer, until the period is learned.
 const UNKNOWN_PERIOD: Duration = Duration::from_secs(1);
@@ -135,7 +136,7 @@ impl Prepared {
     }
 
     /// `throttled`: whether the machine is slowed down now.
-    pub fn sinks(&self, throttled: &Arc<AtomicBool>) -> Vec<Box<dyn Sink>> {
+    pub fn sinks(&self, throttled: &Arc<AtomicBool>, feed: &Feed) -> Vec<Box<dyn Sink>> {
         let mut sinks: Vec<Box<dyn Sink>> = Vec::new();
         if self.settings.output.log {
             sinks.push(Box::new(LogSink {
@@ -145,6 +146,9 @@ impl Prepared {
         }
         if self.settings.output.stdout {
             sinks.push(Box::new(StdoutSink::default()));
+        }
+        if self.settings.web.enabled {
+            sinks.push(Box::new(WebSink { feed: feed.clone() }));
         }
         sinks
     }

@@ -7,6 +7,7 @@ use super::infer::Work;
 use super::keeper::{self, KeepSender};
 use super::pace::Pace;
 use super::tally::FrameTally;
+use super::tap::Tap;
 use super::task::Task;
 use super::view::View;
 use crate::control::Latencies;
@@ -32,10 +33,11 @@ pub struct Reporter {
     tally: FrameTally,
     pace: Pace,
     last_score: Option<f64>,
+    tap: Tap,
 }
 
 impl Reporter {
-    pub fn new(alarms: AlarmSender, keep: KeepSender) -> Self {
+    pub fn new(alarms: AlarmSender, keep: KeepSender, tap: Tap) -> Self {
         Reporter {
             alarms,
             keep,
@@ -47,6 +49,7 @@ impl Reporter {
             tally: FrameTally::new(Instant::now()),
             pace: Pace::new(Instant::now()),
             last_score: None,
+            tap,
         }
     }
 
@@ -63,15 +66,28 @@ impl Reporter {
                 self.keep.event(event);
                 self.changed = true;
             }
-            Happening::Frame(_, Outcome::Unscored(reason)) => self.unscored(reason),
+            Happening::Frame(frame, Outcome::Unscored(reason)) => {
+                self.tap.frame(frame, None, &self.keep);
+                self.unscored(reason);
+            }
             Happening::Frame(frame, Outcome::Scored(score, _)) => {
+                self.tap.frame(frame, Some(score), &self.keep);
                 self.pace.frame_scored(frame.time);
                 self.last_score = Some(score.relative);
                 if self.unscored > 0 {
                     self.scored_again();
                 }
             }
-            Happening::Frame(..) => {}
+            Happening::Frame(frame, _) => self.tap.frame(frame, None, &self.keep),
+        }
+    }
+
+    /// Lets the page see what the frames were, when it is time.
+    pub fn show(&mut self, task: &Task) {
+        if self.tap.has_news()
+            && let Some(stream) = task.stream()
+        {
+            self.tap.show(stream);
         }
     }
 
@@ -162,6 +178,11 @@ impl Reporter {
         }
     }
 
+    /// Further frames are of other work, or there are none.
+    pub fn end(&mut self) {
+        self.tap.end(&self.keep);
+    }
+
     pub fn sum_up(&self, work: &Work) {
         if let Some(stream) = work.task.stream() {
             let summary = self
@@ -173,6 +194,7 @@ impl Reporter {
 
     /// New work begins: its counters may start from zero.
     pub fn begin(&mut self, work: &Work) {
+        self.tap.begin(&work.task, work.history, &self.keep);
         if let Some(stream) = work.task.stream() {
             let frames = stream.pipeline().counts();
             self.tally

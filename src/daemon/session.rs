@@ -31,6 +31,7 @@ use crate::output::Outputs;
 use crate::pipeline::Stream;
 use crate::state::Span;
 use crate::systemd::Progress;
+use crate::web::Feed;
 
 /// Sources answer a stop within a second; one that does not is left behind.
 const STOP_PATIENCE: Duration = Duration::from_millis(1_500);
@@ -63,6 +64,8 @@ pub struct Session {
     infer: Infer,
     outputs: Outputs,
     keeper: Keeper,
+    /// To the page.
+    feed: Feed,
     reloaded: bool,
 }
 
@@ -71,11 +74,15 @@ impl Session {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn start(mut prepared: Prepared, throttled: Arc<AtomicBool>) -> anyhow::Result<Self> {
+    pub fn start(
+        mut prepared: Prepared,
+        throttled: Arc<AtomicBool>,
+        feed: Feed,
+    ) -> anyhow::Result<Self> {
         let title = prepared.title();
         let model = prepared.model_name();
-        let outputs =
-            Outputs::start(prepared.sinks(&throttled)).context("cannot start an output thread")?;
+        let outputs = Outputs::start(prepared.sinks(&throttled, &feed))
+            .context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();
         let stream = match &mut prepared.plan {
             Plan::Watch(stream) => Some(&mut **stream),
@@ -86,15 +93,17 @@ impl Session {
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
         let begun = begin(prepared.plan, &prepared.sensors, &folder)?;
         let (complete, learned) = mpsc::unbounded_channel();
-        let infer = Infer::start(Work {
+        let work = Work {
             task: begun.task,
             queue: Arc::clone(&queue),
             period: prepared.period,
             alarms: outputs.sender(),
             keep: keeper.sender(),
+            history: prepared.settings.history,
             complete: complete.clone(),
-        })
-        .context("cannot start the inference thread")?;
+        };
+        let infer =
+            Infer::start(work, feed.clone()).context("cannot start the inference thread")?;
         let mut session = Session {
             title,
             name: prepared.name,
@@ -113,6 +122,7 @@ impl Session {
             infer,
             outputs,
             keeper,
+            feed,
             reloaded: false,
         };
         session.start_sources(prepared.sources)?;
@@ -149,6 +159,13 @@ impl Session {
 
     pub fn note_verdict(&self, id: &str, verdict: Verdict) {
         self.keeper.verdict(id, verdict);
+        self.feed.verdict(id, verdict);
+    }
+
+    /// Writes what the history has so far; false where that cannot be.
+    pub async fn write_history(&self) -> bool {
+        let written = tokio::time::timeout(ORDER_PATIENCE, self.keeper.flush());
+        written.await.unwrap_or(false)
     }
 
     /// How far inference has come.
@@ -254,7 +271,9 @@ impl Session {
         if !same_samples {
             self.queue = Arc::new(SampleQueue::new(capacity));
         }
-        let before = self.outputs.replace(next.sinks(&self.throttled));
+        let before = self
+            .outputs
+            .replace(next.sinks(&self.throttled, &self.feed));
         let before = before.context("cannot start an output thread")?;
         let folder = &next.settings.state_directory;
         let former = match folder == self.keeper.folder() {
@@ -307,6 +326,7 @@ impl Session {
             period: next.period,
             alarms: self.outputs.sender(),
             keep: self.keeper.sender(),
+            history: self.settings.history,
             complete: self.complete.clone(),
         });
         if let Some(work) = work

@@ -49,6 +49,11 @@ impl Foreseen {
         &self.turns[self.next - 1]
     }
 
+    /// As [`Foreseen::taken`], or none.
+    pub fn last(&self) -> Option<&Turn> {
+        self.next.checked_sub(1).map(|last| &self.turns[last])
+    }
+
     /// Room for `count` turns.
     fn begin(&mut self, count: usize) -> &mut [Turn] {
         debug_assert!(self.is_empty(), "frames are judged in order");

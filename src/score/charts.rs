@@ -60,6 +60,20 @@ impl ChartState {
     }
 }
 
+/// What sensor `i` alone adds to chart A and to chart B, without attenuation and averaging.
+pub fn part(residuals: &Residuals, i: usize) -> (f32, f32) {
+    let heads = 0..residuals.heads();
+    let fast = heads.clone().map(|h| residuals.fast(h)[i]);
+    let slow = heads.map(|h| residuals.slow(h)[i]);
+    let fast = fast.fold(0.0, f32::max);
+    let a = if fast > EVERYDAY {
+        (fast / EVERYDAY).ln()
+    } else {
+        0.0
+    };
+    (a, slow.fold(0.0, f32::max))
+}
+
 #[cfg(test)]
 mod tests {
     use super::super::residual::Column;

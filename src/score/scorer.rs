@@ -1,6 +1,6 @@
 //! The scorer of one stream: residuals of the model's heads, charts, and who is responsible.
 
-use super::charts::{ChartState, Charts};
+use super::charts::{ChartState, Charts, part};
 use super::residual::{Column, Residuals};
 use crate::engine::Expectation;
 use crate::frame::{Frame, Freshness};
@@ -134,6 +134,21 @@ impl Scorer {
             }
         });
         evidence.collect()
+    }
+
+    /// How far sensor `i` was from what its neighbours made expect of it at the newest sample (or
+    /// the first head, where none looks at them), standardised. Always the same head, so that what
+    /// was expected can be drawn over time.
+    pub fn deviation(&self, i: usize) -> f32 {
+        let of_neighbours = |head: &HeadKind| *head == HeadKind::Neighbour;
+        let h = self.heads.iter().position(of_neighbours).unwrap_or(0);
+        self.residuals.deviation(h, i)
+    }
+
+    /// What sensor `i` alone adds to both charts at the newest sample, before averaging and flood
+    /// control.
+    pub fn part(&self, i: usize) -> (f32, f32) {
+        part(&self.residuals, i)
     }
 
     /// The head with the largest u of sensor `i`, and that u.

@@ -1,8 +1,8 @@
-//! The settings of one MQTT broker. Imports its parent's tables and the settings.
+//! The settings of one MQTT broker. Imports its sibling modules and the settings.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
 
+use super::password::password_file;
 use super::table::Table;
 use crate::config::mistake::Mistake;
 use crate::config::settings::{MqttSettings, MqttTopic, Password};
@@ -67,56 +67,10 @@ fn password(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<Password> 
             mistakes.push(Mistake::warning(place, key, message));
         }
     }
-    let path = match table.value("password_file") {
-        Some(Value::Path(path)) => {
-            let remedy = "write the password there (mode 0600) or correct the path";
-            table.exists("password_file", &path, remedy, mistakes);
-            path
-        }
-        Some(Value::Text(credential)) => credential_path(table, &credential, mistakes),
-        _ => return plain.map(Password::Plain),
-    };
-    if others_may_read(&path) {
-        let shown = path.display();
-        let message = format!("others may read {shown}; run `chmod 600 {shown}`");
-        let place = table.place("password_file");
-        mistakes.push(Mistake::warning(place, table.key("password_file"), message));
+    match password_file(table, mistakes) {
+        Some(path) => Some(Password::File(path)),
+        None => plain.map(Password::Plain),
     }
-    Some(Password::File(path))
-}
-
-/// A bare name is a systemd credential, or else a file beside the configuration.
-fn credential_path(table: &Table<'_>, name: &str, mistakes: &mut Vec<Mistake>) -> PathBuf {
-    let beside = table.around.base.folder.join(name);
-    let place = table.place("password_file");
-    let key = table.key("password_file");
-    match &table.around.credentials {
-        Some(folder) if folder.join(name).exists() => return folder.join(name),
-        _ if beside.exists() => {}
-        Some(folder) => {
-            let message = format!(
-                "there is neither a credential {name:?} in {} nor {}; add \
-                 LoadCredential={name}:… to the service",
-                folder.display(),
-                beside.display()
-            );
-            mistakes.push(Mistake::error(place, key, message));
-        }
-        None => {
-            let message = format!(
-                "{} is not there, and systemd credentials exist in the service only; see that it \
-                 has LoadCredential={name}:…",
-                beside.display()
-            );
-            mistakes.push(Mistake::warning(place, key, message));
-        }
-    }
-    beside
-}
-
-fn others_may_read(path: &Path) -> bool {
-    use std::os::unix::fs::PermissionsExt;
-    std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
 
 fn topics(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Vec<MqttTopic> {
