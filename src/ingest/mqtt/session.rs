@@ -14,9 +14,8 @@ use tokio::time;
 
 use super::super::{SourceContext, SourceState, SourceStatus, stopped};
 use super::LOG_TARGET;
-use super::backoff::Backoff;
-use super::connect;
 use super::routes::Routes;
+use crate::broker::{self, Backoff};
 use crate::message::Message;
 
 /// Some brokers take no more in one subscription request (AWS IoT Core).
@@ -49,7 +48,7 @@ pub(super) async fn run(options: MqttOptions, mut routes: Routes, ctx: SourceCon
         if session.subscribed && started.elapsed() >= HELD {
             backoff.reset();
         }
-        let wait = backoff.next();
+        let wait = backoff.wait();
         let seconds = wait.as_secs_f64();
         if reason == said {
             debug!(target: LOG_TARGET, "{reason}; trying again in {seconds:.1} s");
@@ -123,7 +122,7 @@ impl<'a> Session<'a> {
             };
             let lost = match event {
                 Ok(event) => self.handle(event, routes, said),
-                Err(error) => Some(connect::reason(&error, self.broker)),
+                Err(error) => Some(broker::reason(&error, self.broker)),
             };
             if lost.is_some() {
                 self.drain(routes);
