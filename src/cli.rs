@@ -15,6 +15,7 @@ pub mod model;
 pub mod mute;
 pub mod normal;
 pub mod print;
+pub mod queue;
 pub mod recording;
 pub mod reload;
 pub mod replay;
@@ -79,6 +80,9 @@ pub enum Command {
     Explain(explain::ExplainArgs),
     /// Measure detection quality on a labelled recording
     Evaluate(evaluate::EvaluateArgs),
+    /// Check or repair what waits for a broker
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Look into a model file, check it on this machine, or make one of your own module
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -110,6 +114,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Replay(args) => replay::run(args).map(|()| ExitCode::SUCCESS),
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Queue(command) => queue::run(command),
         Command::Model(command) => model::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ended(args) => ended::run(&args),

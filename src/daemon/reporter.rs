@@ -67,6 +67,7 @@ impl Reporter {
             Happening::Frame(frame, Outcome::Scored(score, _)) => {
                 self.pace.frame_scored(frame.time);
                 self.last_score = Some(score.relative);
+                self.alarms.score(frame.time, score.relative);
                 if self.unscored > 0 {
                     self.scored_again();
                 }
