@@ -5,7 +5,7 @@
 //!        │
 //!        ▼ samples         frames           x [F]           x̂ [F]          charts          events
 //!    ingest 2 ──► frame 1 ──────► window 3 ─────► engine 4 ─────► score 5 ─────► alarm 6 ─────► output 7
-//!                                     │               │              │              │       (log, stdout)
+//!                                     │               │              │              │       (log, stdout, MQTT)
 //!                                     └───────────────┴── model ─────┴──────────────┘
 //!                                               (the file: weights, manifest, golden vectors)
 //! ```
