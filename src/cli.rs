@@ -17,6 +17,7 @@ pub mod mute;
 pub mod normal;
 pub mod print;
 pub mod provision;
+pub mod queue;
 pub mod recording;
 pub mod reload;
 pub mod replay;
@@ -83,6 +84,9 @@ pub enum Command {
     History(history::HistoryArgs),
     /// Measure detection quality on a labelled recording
     Evaluate(evaluate::EvaluateArgs),
+    /// Check or repair what waits for a broker
+    #[command(subcommand)]
+    Queue(queue::QueueCommand),
     /// Look into a model file, check it on this machine, or make one of your own module
     #[command(subcommand)]
     Model(model::ModelCommand),
@@ -118,6 +122,7 @@ pub fn run(command: Command) -> anyhow::Result<ExitCode> {
         Command::Explain(args) => explain::run(&args).map(|()| ExitCode::SUCCESS),
         Command::History(args) => history::run(&args).map(|()| ExitCode::SUCCESS),
         Command::Evaluate(args) => evaluate::run(args).map(|()| ExitCode::SUCCESS),
+        Command::Queue(command) => queue::run(command),
         Command::Model(command) => model::run(command),
         Command::Bench(command) => bench::run(command),
         Command::Ended(args) => ended::run(&args),

@@ -9,8 +9,8 @@ mod server;
 
 pub use client::{ControlError, ask};
 pub use protocol::{
-    AlarmsStatus, Answer, FloodStatus, Latencies, MuteStatus, OpenAlarmStatus, Request,
-    SensorsStatus, SilentStatus, SourceView, Status, VerdictWord,
+    AlarmsStatus, Answer, FloodStatus, Latencies, MuteStatus, OpenAlarmStatus, OutputStatus,
+    Request, SensorsStatus, SilentStatus, SourceView, Status, VerdictWord,
 };
 pub use server::{Asked, serve};
 

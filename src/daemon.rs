@@ -15,6 +15,7 @@ mod infer;
 mod keeper;
 mod learned;
 mod pace;
+mod post;
 mod prepare;
 mod reporter;
 mod session;
@@ -219,6 +220,7 @@ impl Service {
                         self.reload.ask();
                     }
                     let view = session.view().await;
+                    session.tell_post(&mut self.care, view.as_ref());
                     if let Some(step) = self.care.look(view.as_ref()) {
                         session.degrade(step.level, self.care.degraded()).await;
                         status_at = Instant::now();

@@ -12,7 +12,6 @@
 //! - Sources that read a byte stream (stdin, a socket, a file) or ask (Modbus) wait while the queue is full;
 //!   MQTT, whose broker waits for nobody, lets the queue drop its oldest rows and count them.
 
-mod backoff;
 pub mod csv;
 pub mod intake;
 pub mod json;

@@ -5,7 +5,7 @@
 //!        │
 //!        ▼ samples         frames           x [F]           x̂ [F]          charts          events
 //!    ingest 2 ──► frame 1 ──────► window 3 ─────► engine 4 ─────► score 5 ─────► alarm 6 ─────► output 7
-//!                                     │               │              │              │       (log, stdout)
+//!                                     │               │              │              │       (log, stdout, MQTT)
 //!                                     └───────────────┴── model ─────┴──────────────┘
 //!                                               (the file: weights, manifest, golden vectors)
 //! ```
@@ -22,12 +22,14 @@
 //! | module   | stage | may import | what it is |
 //! |----------|-------|------------|------------|
 //! | frame    | 1     | nothing | samples, frames, time; samples put on a grid |
-//! | ingest   | 2     | frame clock simulate message | sources of samples |
+//! | ingest   | 2     | frame clock simulate message broker backoff | sources of samples |
 //! | window   | 3     | frame model | standardising, stand-ins for stale sensors |
 //! | engine   | 4     | frame window model message | what the model expects: native, or a torch worker |
 //! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
 //! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
-//! | output   | 7     | frame alarm message | where alarms go |
+//! | output   | 7     | frame alarm message broker backoff | where alarms go; store and forward |
+//! | broker   | -     | nothing | how an MQTT broker is reached, for source and output |
+//! | backoff  | -     | nothing | growing waits between attempts |
 //! | model    | -     | frame | the model file |
 //! | clock    | -     | frame | the time, or a made-up one in tests |
 //! | simulate | -     | frame | a plant of our own and its faults |
@@ -63,7 +65,9 @@
 
 pub mod alarm;
 pub mod appliance;
+pub mod backoff;
 pub mod bench;
+pub mod broker;
 pub mod cli;
 pub mod clock;
 pub mod config;

@@ -71,6 +71,12 @@ pub enum Message {
     SourceFailed,
     /// A source works, for the first time or again.
     SourceRestored,
+    /// An output lost its connection; what it publishes waits.
+    OutputFailed,
+    /// An output works, for the first time or again.
+    OutputRestored,
+    /// More waits for an output than may be kept: the oldest is dropped.
+    QueueFull,
     /// The saved state cannot be used and was set aside.
     StateUnreadable,
     /// The state cannot be saved.
@@ -123,6 +129,9 @@ impl Message {
             Message::SamplesLost => "2c29fa28cc9fda0063d79ef234191edf",
             Message::SourceFailed => "f7b9b3a67fc670bcda91cec7ede89009",
             Message::SourceRestored => "8af7355040efab9d488a0663b6922587",
+            Message::OutputFailed => "b7e8b33a8e0d4ef1a158a231dcc56465",
+            Message::OutputRestored => "8e73e5985005438d94fba8bfbb158bbd",
+            Message::QueueFull => "f1abfc3ec982462e8c0b63b3deb65df2",
             Message::StateUnreadable => "539350867153d14788ecd0228b3d366b",
             Message::StateUnwritable => "175aeaf7562329336725664f6356a18f",
             Message::ClockStepped => "94914155114e314e9c5d934fcfe1f687",
@@ -166,6 +175,9 @@ impl Message {
         Message::SamplesLost,
         Message::SourceFailed,
         Message::SourceRestored,
+        Message::OutputFailed,
+        Message::OutputRestored,
+        Message::QueueFull,
         Message::StateUnreadable,
         Message::StateUnwritable,
         Message::ClockStepped,

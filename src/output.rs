@@ -1,9 +1,11 @@
 //! Stage 7: where alarms go. Each [`Sink`] is written to by a thread of its own, in order, so that
 //! one whose reader sleeps holds up no other; an alarm is never dropped on the way to it.
 //!
-//! Imports `frame` and `alarm` only.
+//! Imports `frame`, `alarm`, `broker` and `message`.
 
 mod log;
+pub mod mqtt;
+pub mod queue;
 mod stdout;
 
 pub use self::log::LogSink;
@@ -16,7 +18,9 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
+use self::mqtt::{MqttSink, Post, ScoreSlot};
 use crate::alarm::AlarmEvent;
+use crate::frame::Timestamp;
 
 /// Somewhere that alarms are told.
 pub trait Sink: Send {
@@ -40,6 +44,9 @@ pub trait Sink: Send {
 pub struct Outputs {
     threads: Vec<OutputThread>,
     paused: bool,
+    post: Option<Post>,
+    /// Ends with what the next replacement leaves out.
+    former_post: Option<Post>,
 }
 
 /// Where a sink waits while outputs pause.
@@ -72,6 +79,7 @@ impl Gate {
 pub struct AlarmSender {
     to: Vec<Sender<Message>>,
     untold: Vec<Arc<AtomicU64>>,
+    scores: Option<ScoreSlot>,
 }
 
 enum Message {
@@ -103,7 +111,10 @@ impl Outputs {
     ///
     /// # Errors
     /// A thread cannot be started.
-    pub fn replace(&mut self, sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Outputs> {
+    pub fn replace(&mut self, mut sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Outputs> {
+        if let Some(post) = &self.post {
+            sinks.push(Box::new(MqttSink(post.sender())));
+        }
         let mut before = std::mem::take(&mut self.threads);
         for sink in sinks {
             let name = sink.name();
@@ -121,7 +132,34 @@ impl Outputs {
         Ok(Outputs {
             threads: before,
             paused: false,
+            post: self.former_post.take(),
+            former_post: None,
         })
+    }
+
+    /// Another broker output, or none, from the next [`Outputs::replace`] on.
+    pub fn set_post(&mut self, post: Option<Post>) {
+        self.former_post = std::mem::replace(&mut self.post, post);
+    }
+
+    /// Adds the broker output to what was started.
+    ///
+    /// # Errors
+    /// Its thread cannot be started.
+    pub fn add_post(&mut self, post: Post) -> std::io::Result<()> {
+        let sink = Box::new(MqttSink(post.sender()));
+        self.threads.push(OutputThread::start(sink)?);
+        self.post = Some(post);
+        Ok(())
+    }
+
+    /// The broker output, where there is one.
+    pub fn post(&self) -> Option<&Post> {
+        self.post.as_ref()
+    }
+
+    pub fn post_mut(&mut self) -> Option<&mut Post> {
+        self.post.as_mut()
     }
 
     /// Lets sinks that may pause wait, or go on; alarms are kept for them meanwhile.
@@ -136,6 +174,7 @@ impl Outputs {
         AlarmSender {
             to: self.threads.iter().map(|t| t.sender.clone()).collect(),
             untold: self.threads.iter().map(|t| Arc::clone(&t.untold)).collect(),
+            scores: self.post.as_ref().map(|post| post.sender().scores()),
         }
     }
 
@@ -157,6 +196,11 @@ impl Outputs {
                 );
             }
         }
+        // Behind all alarms.
+        for post in [self.post, self.former_post].into_iter().flatten() {
+            post.finish(deadline.duration_since(tokio::time::Instant::now()))
+                .await;
+        }
     }
 }
 
@@ -171,6 +215,13 @@ impl AlarmSender {
             taken |= sender.send(Message::Tell(Arc::clone(&event))).is_ok();
         }
         taken
+    }
+
+    /// Passes on the score of a frame, relative to the threshold in force, to whom it may concern.
+    pub fn score(&self, time: Timestamp, relative: f64) {
+        if let Some(scores) = &self.scores {
+            scores.put(time, relative);
+        }
     }
 }
 

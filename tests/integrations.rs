@@ -213,6 +213,35 @@ async fn the_csv_file_is_read() {
 }
 
 #[test]
+fn the_outputs_of_the_document_are_configured_rightly() {
+    let document = document();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anomalyd.toml");
+    let mut seen = 0;
+    for block in blocks(&document, "toml") {
+        if !block.starts_with("[output.mqtt]") {
+            continue;
+        }
+        std::fs::write(&path, format!("[source.ndjson]\n{block}")).unwrap();
+        let (settings, _) = config::load(&path, Path::new("/")).unwrap();
+        let mqtt = settings.output.mqtt.unwrap();
+        assert_eq!(mqtt.home_assistant, block.contains("home_assistant = true"));
+        seen += 1;
+    }
+    assert_eq!(seen, 2);
+}
+
+#[test]
+fn the_alarm_of_the_document_has_the_id_that_its_event_is_given() {
+    let document = document();
+    let json = blocks(&document, "json").concat();
+    let alarm: serde_json::Value = serde_json::from_str(&json).unwrap();
+    let time: jiff::Timestamp = alarm["raised_at"].as_str().unwrap().parse().unwrap();
+    let id = format!("a7k2-{}-raised", time.as_millisecond());
+    assert_eq!(alarm["message"], id);
+}
+
+#[test]
 fn the_other_sources_of_the_document_are_configured_rightly() {
     let document = document();
     let folder = tempfile::tempdir().unwrap();

@@ -9,7 +9,7 @@ use super::counted;
 use super::print::{print, print_json};
 use super::service::ServiceArgs;
 use crate::clock::{Clock, SystemClock};
-use crate::control::{Request, SilentStatus, Status};
+use crate::control::{OutputStatus, Request, SilentStatus, Status};
 use crate::frame::{Timestamp, format_span};
 
 /// So many silent sensors are named.
@@ -76,11 +76,32 @@ fn text(status: &Status, now: Timestamp) -> String {
             ),
         );
     }
+    for output in &status.outputs {
+        line("output", output_line(output));
+    }
     if let Some(text) = &status.health_text {
         line("health", text.clone());
     }
     let mut text = lines.join("\n");
     text.push('\n');
+    text
+}
+
+fn output_line(output: &OutputStatus) -> String {
+    let mut text = format!("{}: {}", output.name, output.state);
+    if output.waiting > 0 {
+        text.push_str(&format!(", {} waiting", counted(output.waiting, "message")));
+    }
+    let (alarms, health, scores) = (
+        output.dropped_alarms,
+        output.dropped_health,
+        output.dropped_scores,
+    );
+    if alarms + health + scores > 0 {
+        text.push_str(&format!(
+            ", DROPPED for want of room: {alarms} alarm messages, {health} health, {scores} scores"
+        ));
+    }
     text
 }
 

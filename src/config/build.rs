@@ -117,6 +117,9 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
         output: OutputSettings {
             log: output.table_or("log", &empty).is("enabled"),
             stdout: output.table_or("stdout", &empty).is("enabled"),
+            mqtt: output
+                .table("mqtt")
+                .and_then(|table| mqtt::output(&table, mistakes)),
         },
         health: health::health(&top.table_or("health", &empty), mistakes),
         history: top.table_or("history", &empty).is("enabled"),

@@ -101,6 +101,39 @@ pub const TOPIC: Rule = Rule {
     },
 };
 
+/// What topics to publish on begin with: one level or several, without wildcards.
+pub const TOPIC_PART: Rule = Rule {
+    what: "the beginning of an MQTT topic",
+    check: |text| {
+        if text.split('/').all(is_topic_level) && text.len() <= 128 {
+            Ok(())
+        } else {
+            Err(
+                "cannot begin a topic; write one or more words with / between them, without + # $"
+                    .into(),
+            )
+        }
+    },
+};
+
+/// One level of a topic to publish on. Home Assistant takes no other characters in its topics.
+pub const TOPIC_LEVEL: Rule = Rule {
+    what: "a name for topics",
+    check: |text| {
+        let plain = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-' || byte == b'_';
+        if (1..=64).contains(&text.len()) && text.bytes().all(plain) {
+            Ok(())
+        } else {
+            Err("is not a name for topics; use 1 to 64 of the characters a-z A-Z 0-9 - _".into())
+        }
+    },
+};
+
+fn is_topic_level(level: &str) -> bool {
+    let wrong = |c: char| matches!(c, '+' | '#' | '$') || c.is_control();
+    !level.is_empty() && !level.contains(wrong)
+}
+
 /// Where a value stands in a JSON payload: `tank.level`, `values[2].v`, `["a key"].v`; `$.` may
 /// stand before it, as in JSONPath. The grammar is that of `ingest::json`.
 pub const JSON_PATH: Rule = Rule {

@@ -276,6 +276,8 @@ const REGISTER: &[Key] = &[
 const OUTPUT: &[Key] = &[
     table("log", LOG, "The log: the journal, under systemd."),
     table("stdout", STDOUT, "Standard output."),
+    key("mqtt", Shape::Table(MQTT_OUTPUT), Optional("none"),
+        "An MQTT broker, with a queue on disk for when it is away."),
 ];
 
 #[rustfmt::skip]
@@ -288,6 +290,46 @@ const STDOUT: &[Key] = &[
     key("enabled", Shape::Bool, Default("true"),
         "Write alarms there, one JSON object a line; under systemd it is the journal, which has them \
          from the log already."),
+];
+
+#[rustfmt::skip]
+const MQTT_OUTPUT: &[Key] = &[
+    key("enabled", Shape::Bool, Default("true"),
+        "`false` switches it off, so that a drop-in can do it."),
+    key("host", Shape::Text(rules::HOST), Required("\"192.168.1.10\""),
+        "The broker's host name or address."),
+    key("port", Shape::Integer(1, 65_535), Optional("1883, or 8883 with `tls`"),
+        "The broker's port."),
+    key("client_id", Shape::Text(rules::FILLED), Optional("made from the host name"),
+        "Must be the only client of this id at the broker."),
+    key("username", Shape::Text(rules::FILLED), Optional("none"),
+        "For brokers that ask for one."),
+    key("password_file", Shape::Credential, Optional("none"),
+        "A file with the password, or the name of a systemd credential (`LoadCredential=`)."),
+    key("password", Shape::Text(rules::FILLED), Optional("none"),
+        "The password itself; works, but `password_file` keeps it out of this file."),
+    key("tls", Shape::Bool, Default("false"), "Encrypt, and check the broker's certificate."),
+    key("ca_file", Shape::Path, Optional("the system's"),
+        "PEM file of the authority that signed the broker's certificate."),
+    key("keep_alive", Shape::Duration(SECOND, Duration::from_secs(65_535)), Default("\"30s\""),
+        "How soon a dead connection is noticed."),
+    key("prefix", Shape::Text(rules::TOPIC_PART), Default("\"anomalyd\""),
+        "What all topics begin with."),
+    key("device", Shape::Text(rules::TOPIC_LEVEL), Optional("the host name"),
+        "The level behind it, by which appliances are told apart: `anomalyd/DEVICE/alarm`."),
+    key("score_every", Shape::Duration(Duration::ZERO, DAY), Default("\"10s\""),
+        "How often the score is published; `\"0s\"` never."),
+    key("health_every", Shape::Duration(Duration::ZERO, DAY), Default("\"5m\""),
+        "How often the readings of the machine are published; `\"0s\"` never."),
+    key("home_assistant", Shape::Bool, Default("false"),
+        "Announce the appliance to Home Assistant."),
+    key("home_assistant_prefix", Shape::Text(rules::TOPIC_PART), Default("\"homeassistant\""),
+        "Home Assistant's discovery prefix."),
+    key("queue_bytes", Shape::Integer(65_536, 67_108_864), Default("8388608"),
+        "The most that waits on the disk while the broker is away; then the oldest scores go, the \
+         oldest alarms last."),
+    key("catch_up_per_second", Shape::Integer(1, 10_000), Default("50"),
+        "How many messages that waited are published a second."),
 ];
 
 #[rustfmt::skip]

@@ -113,10 +113,47 @@ pub struct AlarmSettings {
     pub silent: bool,
 }
 
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct OutputSettings {
     pub log: bool,
     pub stdout: bool,
+    /// Where it is switched on.
+    pub mqtt: Option<MqttOutputSettings>,
+}
+
+/// How a broker is reached.
+#[derive(Debug, Clone, PartialEq)]
+pub struct BrokerSettings {
+    pub place: Place,
+    pub host: String,
+    pub port: u16,
+    /// Else made from the host name.
+    pub client_id: Option<String>,
+    pub username: Option<String>,
+    pub password: Option<Password>,
+    pub tls: bool,
+    /// PEM; else the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    pub keep_alive: Duration,
+}
+
+#[derive(Debug, Clone, PartialEq)]
+pub struct MqttOutputSettings {
+    pub broker: BrokerSettings,
+    /// The first level of all topics.
+    pub prefix: String,
+    /// The second; else made from the host name.
+    pub device: Option<String>,
+    /// Zero: no scores.
+    pub score_every: Duration,
+    /// Zero: no readings.
+    pub health_every: Duration,
+    pub home_assistant: bool,
+    pub home_assistant_prefix: String,
+    /// The most that waits on the disk.
+    pub queue_bytes: u64,
+    /// Messages a second from what waited.
+    pub catch_up_per_second: u32,
 }
 
 #[derive(Debug, Clone, PartialEq)]

@@ -137,6 +137,9 @@ pub struct Status {
     pub sensors: SensorsStatus,
     pub muted: Vec<MuteStatus>,
     pub sources: Vec<SourceView>,
+    /// Outputs that may have to wait for somebody.
+    #[serde(default)]
+    pub outputs: Vec<OutputStatus>,
     /// Readings of the machine, as `health` names them.
     pub health: Option<serde_json::Value>,
     /// The same in one line.
@@ -194,6 +197,21 @@ pub struct SourceView {
     /// `connected`, `waiting: …`, …
     pub state: String,
     pub received: u64,
+}
+
+/// An output with a queue.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OutputStatus {
+    pub name: String,
+    /// `connected`, `waiting: …`, …
+    pub state: String,
+    /// Messages in the queue, and the bytes of its files.
+    pub waiting: usize,
+    pub queue_bytes: u64,
+    /// Since the start, for want of room.
+    pub dropped_alarms: u64,
+    pub dropped_health: u64,
+    pub dropped_scores: u64,
 }
 
 #[cfg(test)]

@@ -15,6 +15,7 @@ use crate::health::{
     Probe, Readings,
 };
 use crate::message::Message;
+use crate::output::mqtt::HealthWords;
 
 /// How often to look: seldom enough to cost nothing, often enough for a board that heats up.
 pub const EVERY: Duration = Duration::from_secs(5);
@@ -31,6 +32,8 @@ pub struct Care {
     throttled: Arc<AtomicBool>,
     written_before: Option<u64>,
     clocks: Clocks,
+    /// What was journaled and not taken yet.
+    events: Vec<HealthWords>,
 }
 
 impl Care {
@@ -53,6 +56,7 @@ impl Care {
             throttled: Arc::new(AtomicBool::new(throttled)),
             written_before: readings.written_bytes,
             clocks: Clocks::now(),
+            events: Vec::new(),
             probe,
         }
     }
@@ -97,6 +101,18 @@ impl Care {
                 ANOMALYD_THROTTLED = u8::from(is_throttled(&readings));
                 "{}", event.text
             );
+            self.events.push(HealthWords {
+                time: SystemClock.now(),
+                change: match event.change {
+                    Change::Raised => "raised",
+                    Change::Cleared => "cleared",
+                },
+                level: match event.level {
+                    Level::Warning => "warning",
+                    Level::Critical => "critical",
+                },
+                text: event.text,
+            });
         }
         if !self.degrade {
             return None;
@@ -119,7 +135,21 @@ impl Care {
             step.level.text(),
             step.reason
         );
+        self.events.push(HealthWords {
+            time: SystemClock.now(),
+            change: match message {
+                Message::Degraded => "degraded",
+                _ => "recovered",
+            },
+            level: "warning",
+            text: format!("{} ({})", step.level.text(), step.reason),
+        });
         Some(step)
+    }
+
+    /// What was journaled since the last time.
+    pub fn take_events(&mut self) -> Vec<HealthWords> {
+        std::mem::take(&mut self.events)
     }
 
     fn tell_of_clock(&mut self) {

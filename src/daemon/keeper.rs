@@ -9,11 +9,12 @@ use std::time::{Duration, Instant};
 
 use tokio::sync::oneshot;
 
-use crate::alarm::{AlarmEvent, Verdict};
+use crate::alarm::{AlarmEvent, AlarmKind, Verdict};
 use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
 use crate::history::{Bucket, History, Plan};
 use crate::message::Message;
+use crate::output::mqtt::ToldAlarm;
 use crate::pipeline::{Stream, StreamState};
 use crate::state::{AlarmLog, Span, StateError, StateStore};
 
@@ -48,11 +49,16 @@ enum Keep {
 
 impl Keeper {
     /// Keeps things in `folder` from now on, where that is there (systemd's `StateDirectory=` makes
-    /// it), and lets `stream` go on from what it holds.
+    /// it), and lets `stream` go on from what it holds. `told` are alarms that were told as raised and
+    /// not as cleared: one that was raised after the state was saved stands on under its id.
     ///
     /// # Errors
     /// The thread cannot be started.
-    pub fn start(folder: &Path, stream: Option<&mut Stream>) -> std::io::Result<Self> {
+    pub fn start(
+        folder: &Path,
+        stream: Option<&mut Stream>,
+        told: &[ToldAlarm],
+    ) -> std::io::Result<Self> {
         let folder = folder.to_owned();
         if !folder.is_dir() {
             log::info!(
@@ -70,7 +76,7 @@ impl Keeper {
         let history = History::open(&folder);
         let mut alarms = AlarmLog::open(&folder);
         if let Some(stream) = stream {
-            resume(stream, &store, &mut alarms);
+            resume(stream, &store, &mut alarms, told);
         }
         let (sender, kept) = channel();
         let thread = std::thread::Builder::new()
@@ -159,16 +165,30 @@ impl KeepSender {
     }
 }
 
-fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog) {
+fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: &[ToldAlarm]) {
     let Some(state) = store.load() else {
         return;
     };
     let now = SystemClock.now();
-    let resumed = stream.resume(state, now);
+    let mut resumed = stream.resume(state, now);
+    resumed.open.extend(adopt(stream, resumed.last_frame, told));
     log::info!(target: "state", MESSAGE_ID = Message::Resumed.id(); "{resumed}");
     if let Err(error) = alarms.end_all_but(&resumed.open, resumed.last_frame.unwrap_or(now)) {
         log::warn!(target: "state", "{error}");
     }
+}
+
+/// The alarm that was told in the moment before a crash, in which the state was not saved any more:
+/// it must not be raised a second time under another id. Gives its id.
+fn adopt(stream: &mut Stream, saved: Option<Timestamp>, told: &[ToldAlarm]) -> Option<String> {
+    let model = stream.pipeline().model_name().to_owned();
+    let is_meant = |told: &&ToldAlarm| {
+        let is_later = saved.is_none_or(|saved| told.raised_at > saved);
+        told.kind == AlarmKind::Anomaly && told.model == model && is_later
+    };
+    let told = told.iter().rev().find(is_meant)?;
+    let taken = stream.adopt(&told.id, told.raised_at, told.score, told.threshold);
+    taken.then(|| told.id.clone())
 }
 
 struct Writer {

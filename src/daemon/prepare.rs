@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use anyhow::bail;
 
+use super::post;
 use super::sources::SourceConfig;
 use crate::config::{self, EngineChoice as Choice, Settings};
 use crate::engine::Engine;
@@ -14,6 +15,7 @@ use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
 use crate::learn::{self, LearnConfig};
 use crate::model::ModelFile;
+use crate::output::mqtt::MqttOutputConfig;
 use crate::output::{LogSink, Sink, StdoutSink};
 use crate::pipeline::{EngineChoice, Pipeline, PipelineConfig, Stream, open_engine};
 use crate::web::{Feed, WebSink};
@@ -31,6 +33,8 @@ pub struct Prepared {
     pub plan: Plan,
     pub sources: Vec<SourceConfig>,
     pub period: Duration,
+    /// The broker that alarms are published to.
+    pub post: Option<MqttOutputConfig>,
 }
 
 /// What to do with samples.
@@ -83,6 +87,7 @@ impl Prepared {
         }
         let name = settings.name.clone();
         Ok(Prepared {
+            post: post::config(&settings)?,
             name: name.unwrap_or_else(|| model.manifest.name.clone()),
             sensors,
             plan: Plan::Watch(Box::new(stream)),
@@ -96,6 +101,7 @@ impl Prepared {
         let config = learn_config(&settings);
         let period = settings.period.unwrap_or(UNKNOWN_PERIOD);
         Ok(Prepared {
+            post: post::config(&settings)?,
             name: config.name.clone(),
             sensors: config.sensors.clone(),
             plan: Plan::Learn(config),

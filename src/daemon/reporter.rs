@@ -74,6 +74,7 @@ impl Reporter {
                 self.tap.frame(frame, Some(score), &self.keep);
                 self.pace.frame_scored(frame.time);
                 self.last_score = Some(score.relative);
+                self.alarms.score(frame.time, score.relative);
                 if self.unscored > 0 {
                     self.scored_again();
                 }

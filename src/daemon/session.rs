@@ -3,6 +3,7 @@
 //! even interrupted.
 
 mod ladder;
+mod post;
 mod running;
 
 use std::path::Path;
@@ -28,6 +29,7 @@ use crate::ingest::{IngestError, SampleQueue, SensorIndex, SourceState};
 use crate::learn::{LearnConfig, Learner};
 use crate::message::Message;
 use crate::output::Outputs;
+use crate::output::mqtt::Unposted;
 use crate::pipeline::Stream;
 use crate::state::Span;
 use crate::systemd::Progress;
@@ -66,6 +68,8 @@ pub struct Session {
     keeper: Keeper,
     /// To the page.
     feed: Feed,
+    /// When readings were last given to the broker output.
+    readings_told: Option<Instant>,
     reloaded: bool,
 }
 
@@ -81,15 +85,27 @@ impl Session {
     ) -> anyhow::Result<Self> {
         let title = prepared.title();
         let model = prepared.model_name();
-        let outputs = Outputs::start(prepared.sinks(&throttled, &feed))
+        let mut outputs = Outputs::start(prepared.sinks(&throttled, &feed))
             .context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();
-        let stream = match &mut prepared.plan {
+        let unposted = prepared
+            .post
+            .take()
+            .map(|config| Unposted::open(config, &folder));
+        let told = unposted
+            .as_ref()
+            .map_or_else(Vec::new, |unposted| unposted.told_open().to_vec());
+        let mut stream = match &mut prepared.plan {
             Plan::Watch(stream) => Some(&mut **stream),
             Plan::Learn(_) => None,
         };
-        let keeper = Keeper::start(&folder, stream)
+        let keeper = Keeper::start(&folder, stream.as_deref_mut(), &told)
             .context("cannot start the thread that keeps the state")?;
+        if let Some(unposted) = unposted {
+            let open = stream.map_or_else(Vec::new, |stream| stream.open_ids());
+            post::start(unposted, &folder, open, &mut outputs)
+                .context("cannot start the thread of the broker output")?;
+        }
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
         let begun = begin(prepared.plan, &prepared.sensors, &folder)?;
         let (complete, learned) = mpsc::unbounded_channel();
@@ -123,6 +139,7 @@ impl Session {
             outputs,
             keeper,
             feed,
+            readings_told: None,
             reloaded: false,
         };
         session.start_sources(prepared.sources)?;
@@ -271,6 +288,7 @@ impl Session {
         if !same_samples {
             self.queue = Arc::new(SampleQueue::new(capacity));
         }
+        let is_new_post = self.follow_post(next.post.clone(), &next.settings.state_directory)?;
         let before = self
             .outputs
             .replace(next.sinks(&self.throttled, &self.feed));
@@ -280,7 +298,7 @@ impl Session {
             true => None,
             // What runs goes on; only its place is another one.
             false => {
-                let keeper = Keeper::start(folder, None);
+                let keeper = Keeper::start(folder, None, &[]);
                 let keeper = keeper.context("cannot start the thread that keeps the state")?;
                 Some(std::mem::replace(&mut self.keeper, keeper))
             }
@@ -333,6 +351,9 @@ impl Session {
             && !self.infer.replace(work).await
         {
             bail!("the inference thread ended by itself");
+        }
+        if is_new_post {
+            self.tell_post_what_stands().await;
         }
         before.finish(OUTPUT_PATIENCE).await;
         if let Some(former) = former {

@@ -224,7 +224,7 @@ fn modbus_sensor(register: &ModbusRegister) -> ModbusSensor {
 }
 
 /// Two appliances at one broker must not take the connection from each other.
-fn default_client_id(source: &str) -> String {
+pub(super) fn default_client_id(source: &str) -> String {
     let host = nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok());

@@ -24,21 +24,10 @@ pub fn status(
         host: machine.host.clone(),
         board: machine.model.clone(),
         up_seconds: up.as_secs_f64(),
-        state: match (&view, &degraded) {
-            (None, _) => "stuck",
-            (Some(view), _) if view.learning.is_some() => "learning",
-            (Some(_), Some(_)) => "degraded",
-            (Some(_), None) => "watching",
-        }
-        .to_owned(),
-        state_text: match &view {
-            None => Some("inference does not answer".to_owned()),
-            Some(view) => match &view.learning {
-                Some(progress) => Some(progress.to_string()),
-                None => degraded,
-            },
-        },
+        state: state(view.as_ref(), degraded.as_ref()).to_owned(),
+        state_text: state_text(view.as_ref(), degraded),
         sources: session.source_views(),
+        outputs: session.output_views(),
         health: care.json(),
         health_text: Some(care.text()),
         ..Status::default()
@@ -64,6 +53,27 @@ pub fn status(
         };
     }
     status
+}
+
+/// In one word, alarms apart.
+pub fn state(view: Option<&View>, degraded: Option<&String>) -> &'static str {
+    match (view, degraded) {
+        (None, _) => "stuck",
+        (Some(view), _) if view.learning.is_some() => "learning",
+        (Some(_), Some(_)) => "degraded",
+        (Some(_), None) => "watching",
+    }
+}
+
+/// What there is to say about that.
+pub fn state_text(view: Option<&View>, degraded: Option<String>) -> Option<String> {
+    match view {
+        None => Some("inference does not answer".to_owned()),
+        Some(view) => match &view.learning {
+            Some(progress) => Some(progress.to_string()),
+            None => degraded,
+        },
+    }
 }
 
 /// The line of `systemctl status`.

@@ -21,14 +21,12 @@
 //! - A broker that is down, refuses the password or closes the connection is reported and tried
 //!   again, after 1 s at first and 1 min at most; then everything is subscribed anew.
 //!
-//! Imports `frame` and its siblings of stage ingest.
+//! Imports `frame`, `broker` and its siblings of stage ingest.
 
-mod connect;
 pub mod routes;
 mod session;
 mod topic;
 
-use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +35,9 @@ use jiff::tz::TimeZone;
 use super::json::JsonPath;
 use super::{IngestError, Source, SourceContext, SourceFuture, SourceState};
 use routes::Routes;
+
+pub use crate::broker::MqttTls;
+use crate::broker::{self, BrokerConfig, BrokerError};
 
 const LOG_TARGET: &str = "in-mqtt";
 
@@ -58,6 +59,20 @@ pub struct MqttConfig {
     pub zone: TimeZone,
 }
 
+impl MqttConfig {
+    fn broker(&self) -> BrokerConfig {
+        BrokerConfig {
+            host: self.host.clone(),
+            port: self.port,
+            client_id: self.client_id.clone(),
+            username: self.username.clone(),
+            password: self.password.clone(),
+            tls: self.tls.clone(),
+            keep_alive: self.keep_alive,
+        }
+    }
+}
+
 // Written out so that no log line or panic message ever holds the password.
 impl std::fmt::Debug for MqttConfig {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
@@ -74,13 +89,6 @@ impl std::fmt::Debug for MqttConfig {
             .field("zone", &self.zone)
             .finish()
     }
-}
-
-/// How the broker's certificate is checked.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct MqttTls {
-    /// PEM file with the certificates to trust; without one, the system's.
-    pub ca_file: Option<PathBuf>,
 }
 
 /// What dates a message.
@@ -134,7 +142,7 @@ impl MqttSource {
     /// read or holds no certificate.
     pub fn new(config: MqttConfig) -> Result<Self, IngestError> {
         // Before anything runs, so that a reload can refuse it.
-        connect::options(&config)?;
+        options(&config)?;
         for sensor in &config.sensors {
             topic::check(&sensor.topic).map_err(|reason| IngestError::Topic {
                 sensor: sensor.sensor.clone(),
@@ -162,7 +170,7 @@ impl Source for MqttSource {
     fn run(self: Box<Self>, ctx: SourceContext) -> SourceFuture {
         Box::pin(async move {
             let status = Arc::clone(&ctx.status);
-            let result = match connect::options(&self.config) {
+            let result = match options(&self.config) {
                 Ok(options) => {
                     let routes = Routes::new(&self.config, &ctx);
                     session::run(options, routes, ctx).await;
@@ -174,4 +182,10 @@ impl Source for MqttSource {
             result
         })
     }
+}
+
+fn options(config: &MqttConfig) -> Result<rumqttc::MqttOptions, IngestError> {
+    broker::options(&config.broker()).map_err(|error| match error {
+        BrokerError::CaFile { path, reason } => IngestError::CaFile { path, reason },
+    })
 }

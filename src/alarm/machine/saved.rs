@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{AlarmMachine, OpenAlarm, RECENT_ALARMS, RecentAlarm};
 use crate::alarm::flood::FloodState;
+use crate::frame::Timestamp;
 
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct MachineState {
@@ -31,6 +32,31 @@ impl AlarmMachine {
         self.open = saved.open.filter(OpenAlarm::is_sound);
         // The time in which nobody watched says nothing.
         self.restart();
+    }
+}
+
+impl AlarmMachine {
+    /// Takes on an alarm that was told as raised after the state was saved that this machine went on
+    /// from; false where another one stands. `score` and `gain` as at the raise.
+    pub fn adopt(&mut self, id: &str, raised_at: Timestamp, score: f64, gain: f64) -> bool {
+        let open = OpenAlarm {
+            id: id.to_owned(),
+            raised_at,
+            peak_score: score,
+            verdict: None,
+            degraded: None,
+            bar: gain,
+            last_notice: raised_at,
+            gain,
+            below_since: None,
+            below_samples: 0,
+        };
+        if self.open.is_some() || !open.is_sound() {
+            return false;
+        }
+        self.remember(id, raised_at);
+        self.open = Some(open);
+        true
     }
 }
 

@@ -1,15 +1,56 @@
-//! The settings of one MQTT broker. Imports its sibling modules and the settings.
+//! The settings of one MQTT broker, to read from or to publish to. Imports its parent's tables and the settings.
 
 use std::collections::BTreeMap;
 
 use super::password::password_file;
 use super::table::Table;
 use crate::config::mistake::Mistake;
-use crate::config::settings::{MqttSettings, MqttTopic, Password};
+use crate::config::settings::{
+    BrokerSettings, MqttOutputSettings, MqttSettings, MqttTopic, Password,
+};
 use crate::config::value::Value;
 
-/// Reports what is missing or contradicts itself; `None` when no connection could be tried.
+/// A broker to read from. Reports what is missing or contradicts itself; `None` when no connection
+/// could be tried.
 pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<MqttSettings> {
+    let broker = broker(table, mistakes);
+    let topics = topics(table, mistakes);
+    let broker = broker?;
+    Some(MqttSettings {
+        name: name.to_string(),
+        place: broker.place,
+        host: broker.host,
+        port: broker.port,
+        client_id: broker.client_id,
+        username: broker.username,
+        password: broker.password,
+        tls: broker.tls,
+        ca_file: broker.ca_file,
+        keep_alive: broker.keep_alive,
+        time_path: table.text("time_path"),
+        topics,
+    })
+}
+
+/// A broker to publish to; `None` also where it is switched off.
+pub fn output(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<MqttOutputSettings> {
+    if !table.is("enabled") {
+        return None;
+    }
+    Some(MqttOutputSettings {
+        broker: broker(table, mistakes)?,
+        prefix: table.text("prefix")?,
+        device: table.text("device"),
+        score_every: table.duration("score_every")?,
+        health_every: table.duration("health_every")?,
+        home_assistant: table.is("home_assistant"),
+        home_assistant_prefix: table.text("home_assistant_prefix")?,
+        queue_bytes: table.whole("queue_bytes")?,
+        catch_up_per_second: table.whole("catch_up_per_second")?,
+    })
+}
+
+fn broker(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<BrokerSettings> {
     table.require(mistakes);
     let tls = table.is("tls");
     let ca_file = table.path("ca_file");
@@ -30,9 +71,7 @@ pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Optio
         let message = "is only used with a username; add username = \"…\"";
         mistakes.push(Mistake::error(table.place(key), table.key(key), message));
     }
-    let topics = topics(table, mistakes);
-    Some(MqttSettings {
-        name: name.to_string(),
+    Some(BrokerSettings {
         place: table.section.place.clone(),
         host: table.text("host")?,
         port: table.whole("port").unwrap_or(if tls { 8883 } else { 1883 }),
@@ -42,8 +81,6 @@ pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Optio
         tls,
         ca_file,
         keep_alive: table.duration("keep_alive")?,
-        time_path: table.text("time_path"),
-        topics,
     })
 }
 

@@ -9,7 +9,6 @@ use tokio::time::{self, MissedTickBehavior};
 use tokio_modbus::client::{Client, Context, tcp};
 use tokio_modbus::slave::Slave;
 
-use super::super::backoff::Backoff;
 use super::super::intake::Intake;
 use super::super::value::Reading;
 use super::super::{SourceContext, SourceState, stopped};
@@ -17,6 +16,7 @@ use super::answer::{Device, Failure, Words};
 use super::plan::{Request, plan};
 use super::value::decode;
 use super::{LOG_TARGET, ModbusConfig, ModbusSensor};
+use crate::backoff::Backoff;
 use crate::frame::Timestamp;
 use crate::message::Message;
 
@@ -69,7 +69,7 @@ pub(super) async fn run(
         if session.answered && started.elapsed() >= HELD {
             backoff.reset();
         }
-        let wait = backoff.next();
+        let wait = backoff.wait();
         session.report_lost(reason, wait);
         tokio::select! {
             biased;

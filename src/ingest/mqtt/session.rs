@@ -12,11 +12,11 @@ use rumqttc::{
 };
 use tokio::time;
 
-use super::super::backoff::Backoff;
 use super::super::{SourceContext, SourceState, SourceStatus, stopped};
 use super::LOG_TARGET;
-use super::connect;
 use super::routes::Routes;
+use crate::backoff::Backoff;
+use crate::broker;
 use crate::message::Message;
 
 /// Some brokers take no more in one subscription request (AWS IoT Core).
@@ -49,7 +49,7 @@ pub(super) async fn run(options: MqttOptions, mut routes: Routes, ctx: SourceCon
         if session.subscribed && started.elapsed() >= HELD {
             backoff.reset();
         }
-        let wait = backoff.next();
+        let wait = backoff.wait();
         let seconds = wait.as_secs_f64();
         if reason == said {
             debug!(target: LOG_TARGET, "{reason}; trying again in {seconds:.1} s");
@@ -123,7 +123,7 @@ impl<'a> Session<'a> {
             };
             let lost = match event {
                 Ok(event) => self.handle(event, routes, said),
-                Err(error) => Some(connect::reason(&error, self.broker)),
+                Err(error) => Some(broker::reason(&error, self.broker)),
             };
             if lost.is_some() {
                 self.drain(routes);

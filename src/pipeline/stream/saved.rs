@@ -148,4 +148,10 @@ impl Stream {
             open: self.open_ids(),
         }
     }
+
+    /// Takes on an alarm of this model that was told and that the state does not know; false where
+    /// another one stands.
+    pub fn adopt(&mut self, id: &str, raised_at: Timestamp, score: f64, gain: f64) -> bool {
+        self.pipeline.machine.adopt(id, raised_at, score, gain)
+    }
 }

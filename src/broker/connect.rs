@@ -1,5 +1,5 @@
 //! Connection options for rumqttc, and its errors in words that name the remedy.
-//! Imports its siblings of stage ingest.
+//! Imports its parent.
 
 use std::fs;
 use std::io;
@@ -13,8 +13,7 @@ use rumqttc::{
 use rustls::pki_types::CertificateDer;
 use rustls::pki_types::pem::PemObject;
 
-use super::super::IngestError;
-use super::{MqttConfig, MqttTls};
+use super::{BrokerConfig, BrokerError, MqttTls};
 
 /// The largest message taken. rumqttc's own limit of 10 KiB would end the connection at the device
 /// list that Zigbee2MQTT publishes.
@@ -25,9 +24,11 @@ const SYSTEM_CERTIFICATES: [&str; 2] = [
     "/etc/pki/tls/certs/ca-bundle.crt",
 ];
 
+/// A clean session with this broker.
+///
 /// # Errors
 /// The CA file cannot be read or holds no certificate.
-pub(super) fn options(config: &MqttConfig) -> Result<MqttOptions, IngestError> {
+pub fn options(config: &BrokerConfig) -> Result<MqttOptions, BrokerError> {
     let mut options = MqttOptions::new(&config.client_id, &config.host, config.port);
     // rumqttc panics on less than a second; the protocol counts seconds in 16 bits.
     let keep_alive = config
@@ -46,7 +47,7 @@ pub(super) fn options(config: &MqttConfig) -> Result<MqttOptions, IngestError> {
     Ok(options)
 }
 
-fn tls_transport(tls: &MqttTls) -> Result<Transport, IngestError> {
+fn tls_transport(tls: &MqttTls) -> Result<Transport, BrokerError> {
     // Fails where one is installed already, by another source or by the daemon: just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let path = match &tls.ca_file {
@@ -71,14 +72,14 @@ fn system_certificates() -> PathBuf {
 }
 
 /// The contents of a PEM file with at least one certificate and no broken one.
-fn read_certificates(path: &Path) -> Result<Vec<u8>, IngestError> {
-    let error = |reason: String| IngestError::CaFile {
+fn read_certificates(path: &Path) -> Result<Vec<u8>, BrokerError> {
+    let error = |reason: String| BrokerError::CaFile {
         path: path.to_owned(),
         reason,
     };
     let pem = fs::read(path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => error(
-            "no such file; set source.mqtt.ca_file to the broker's CA certificate, or install ca-certificates"
+            "no such file; set ca_file to the broker's CA certificate, or install ca-certificates"
                 .to_owned(),
         ),
         _ => error(cause.to_string()),
@@ -97,7 +98,7 @@ fn read_certificates(path: &Path) -> Result<Vec<u8>, IngestError> {
 }
 
 /// Why there is no connection to `broker`, and what to do about it.
-pub(super) fn reason(error: &ConnectionError, broker: &str) -> String {
+pub fn reason(error: &ConnectionError, broker: &str) -> String {
     match error {
         ConnectionError::ConnectionRefused(code) => match code {
             ConnectReturnCode::BadUserNamePassword | ConnectReturnCode::NotAuthorized => format!(
@@ -167,7 +168,7 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("ca.pem");
         let message = |path: &Path| read_certificates(path).unwrap_err().to_string();
-        assert!(message(&file).contains("ca.pem: no such file; set source.mqtt.ca_file"));
+        assert!(message(&file).contains("ca.pem: no such file; set ca_file"));
         fs::write(&file, "hello").unwrap();
         assert!(message(&file).contains("no certificate in it"));
         fs::write(

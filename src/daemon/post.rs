@@ -1,0 +1,106 @@
+//! From the settings to the broker output, and what the service tells it about itself.
+
+use std::path::Path;
+
+use super::care::Care;
+use super::sources::default_client_id;
+use super::status;
+use super::view::View;
+use crate::broker::{self, BrokerConfig, MqttTls};
+use crate::config::{ConfigError, Mistake, Password, Settings};
+use crate::output::mqtt::{KnownAlarm, MqttOutputConfig, StateWords};
+use crate::state::{ALARMS, AlarmLog, AlarmRecord};
+
+/// # Errors
+/// The password or the authority's certificates cannot be read.
+pub fn config(settings: &Settings) -> Result<Option<MqttOutputConfig>, ConfigError> {
+    let Some(mqtt) = &settings.output.mqtt else {
+        return Ok(None);
+    };
+    let mistake = |key: &str, text: String| ConfigError {
+        mistakes: vec![Mistake::error(&mqtt.broker.place, key, text)],
+    };
+    let password = mqtt.broker.password.as_ref().map(Password::read);
+    let password = password.transpose().map_err(|error| {
+        mistake(
+            "output.mqtt.password_file",
+            format!("cannot be read: {error}"),
+        )
+    })?;
+    let broker = BrokerConfig {
+        host: mqtt.broker.host.clone(),
+        port: mqtt.broker.port,
+        client_id: mqtt
+            .broker
+            .client_id
+            .clone()
+            .unwrap_or_else(|| default_client_id("out")),
+        username: mqtt.broker.username.clone(),
+        password,
+        tls: mqtt.broker.tls.then(|| MqttTls {
+            ca_file: mqtt.broker.ca_file.clone(),
+        }),
+        keep_alive: mqtt.broker.keep_alive,
+    };
+    broker::options(&broker).map_err(|error| mistake("output.mqtt.ca_file", error.to_string()))?;
+    Ok(Some(MqttOutputConfig {
+        broker,
+        prefix: mqtt.prefix.clone(),
+        device: mqtt.device.clone().unwrap_or_else(device),
+        name: settings.name.clone(),
+        score_every: mqtt.score_every,
+        health_every: mqtt.health_every,
+        home_assistant: mqtt.home_assistant,
+        home_assistant_prefix: mqtt.home_assistant_prefix.clone(),
+        queue_bytes: mqtt.queue_bytes,
+        catch_up_per_second: mqtt.catch_up_per_second,
+    }))
+}
+
+/// The host name, as a level of a topic.
+fn device() -> String {
+    let host = nix::unistd::gethostname()
+        .ok()
+        .and_then(|name| name.into_string().ok())
+        .filter(|name| !name.is_empty());
+    let host = host.unwrap_or_else(|| "appliance".to_owned());
+    let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '_' {
+        true => c,
+        false => '_',
+    };
+    host.chars().map(plain).take(64).collect()
+}
+
+/// The last alarms, as the state folder has them.
+pub fn known(state: &Path) -> Vec<KnownAlarm> {
+    match AlarmLog::read(&state.join(ALARMS)) {
+        Ok(records) => records.into_iter().map(known_alarm).collect(),
+        Err(error) => {
+            log::warn!(target: "out-mqtt", "{error}");
+            Vec::new()
+        }
+    }
+}
+
+fn known_alarm(record: AlarmRecord) -> KnownAlarm {
+    KnownAlarm {
+        id: record.id,
+        kind: record.kind,
+        raised_at: record.raised_at,
+        cleared_at: record.cleared_at,
+        score: record.score,
+        peak_score: record.peak_score,
+        threshold: record.threshold,
+        sensors: record.sensors,
+        model: record.model,
+    }
+}
+
+pub fn words(view: Option<&View>, care: &Care) -> StateWords {
+    let degraded = care.degraded();
+    StateWords {
+        state: status::state(view, degraded.as_ref()).to_owned(),
+        text: status::state_text(view, degraded),
+        model: view.and_then(|view| view.model.clone()),
+    }
+}

@@ -1,0 +1,296 @@
+//! Alarms at a real mosquitto: what is published, what survives a broker that is away and a daemon that
+//! is killed.
+
+// Helpers are no tests to clippy, but a failed unwrap in them is a failed test all the same.
+#![allow(clippy::unwrap_used)]
+
+#[path = "mqtt/broker.rs"]
+mod broker;
+#[path = "run/daemon.rs"]
+#[allow(dead_code)]
+mod daemon;
+#[path = "mqtt/gate.rs"]
+mod gate;
+#[path = "sources/harness.rs"]
+#[allow(dead_code)]
+mod harness;
+#[path = "mqtt_output/kills.rs"]
+mod kills;
+#[path = "run/plant.rs"]
+#[allow(dead_code)]
+mod plant;
+#[path = "mqtt_output/refusals.rs"]
+mod refusals;
+#[path = "mqtt/subscriber.rs"]
+mod subscriber;
+
+use std::time::Duration;
+
+use broker::Broker;
+use daemon::{Site, feed, until};
+use gate::Gate;
+use nix::sys::signal::Signal;
+use plant::plant;
+use serde_json::Value;
+use subscriber::Subscriber;
+
+/// Samples over a socket, alarms to the broker.
+pub fn config(port: u16, more: &str) -> String {
+    format!(
+        "max_false_alarms_per_week = 10080\n[alarm]\nclear_after = \"20s\"\n\
+         [source.ndjson]\nlisten = \"@/ingest.sock\"\n\
+         [output.mqtt]\nhost = \"127.0.0.1\"\nport = {port}\ndevice = \"pi\"\nscore_every = \"200ms\"\n{more}"
+    )
+}
+
+/// Rows of normal operation with a fault of three minutes, `number` of which follow each other in time.
+pub fn cycle(number: usize) -> Vec<String> {
+    const ROWS: usize = 400;
+    let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
+    let row = |(place, line): (usize, &String)| {
+        let second = (number * ROWS + place) as i64;
+        let time = start + jiff::SignedDuration::from_secs(second);
+        let mut row = plant::parsed(line);
+        row["time"] = time.to_string().into();
+        row.to_string()
+    };
+    plant().lines[600..600 + ROWS]
+        .iter()
+        .enumerate()
+        .map(row)
+        .collect()
+}
+
+/// Without what came twice, by the id.
+pub fn once(messages: Vec<Value>) -> Vec<Value> {
+    let mut seen = std::collections::HashSet::new();
+    let mut once = messages;
+    once.retain(|one| seen.insert(one["message"].as_str().unwrap().to_owned()));
+    once
+}
+
+/// Id and transition.
+fn said(messages: &[Value]) -> Vec<(String, String)> {
+    let text = |value: &Value| value.as_str().unwrap().to_owned();
+    messages
+        .iter()
+        .map(|one| (text(&one["id"]), text(&one["transition"])))
+        .collect()
+}
+
+#[test]
+fn alarms_status_scores_and_health_are_published() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let subscriber = Subscriber::new(broker.port);
+    let site = Site::new(&config(broker.port, "home_assistant = true\n"));
+    let daemon = site.run();
+    subscriber.until("pi/status", "online", |all| {
+        all.last().is_some_and(|one| one["online"] == true)
+    });
+    let mut stream = site.connect();
+    feed(&mut stream, &cycle(0));
+    daemon.until_alarm("anomaly", "cleared", 1);
+    let alarms = subscriber.until("pi/alarm", "a cleared alarm", |all| {
+        all.iter().any(|one| one["transition"] == "cleared")
+    });
+    let told = daemon.alarms();
+    assert_eq!(said(&alarms), said(&told));
+    // The event as everywhere else, with an id and a text.
+    let (first, event) = (&alarms[0], &told[0]);
+    for (key, value) in event.as_object().unwrap() {
+        assert_eq!(&first[key], value, "{key}");
+    }
+    assert!(first["text"].as_str().unwrap().starts_with("alarm "));
+    let mut ids: Vec<&Value> = alarms.iter().map(|one| &one["message"]).collect();
+    ids.dedup();
+    assert_eq!(ids.len(), alarms.len());
+
+    subscriber.until("pi/score", "a high score", |all| {
+        all.iter().any(|one| one["max"].as_f64().unwrap() > 1.0)
+    });
+    let health = subscriber.until("pi/health", "readings", |all| !all.is_empty());
+    assert!(health[0]["readings"]["rss_bytes"].as_u64().unwrap() > 1_000_000);
+    let states = subscriber.json_on("pi/status");
+    assert!(states.iter().any(|one| one["state"] == "alarm"));
+
+    // Home Assistant knows the device, and is told again when it starts.
+    let announced = subscriber.json_on("homeassistant/device/anomalyd_pi/config");
+    assert_eq!(announced.len(), 1);
+    let component = &announced[0]["cmps"]["alarm"];
+    assert_eq!(component["state_topic"], "anomalyd/pi/status");
+    subscriber.publish("homeassistant/status", "online");
+    subscriber.until("anomalyd_pi/config", "another announcement", |all| {
+        all.len() == 2
+    });
+
+    // Everything retained is there for who comes later.
+    let late = Subscriber::with(rumqttc::MqttOptions::new("late", "127.0.0.1", broker.port));
+    for end in ["pi/status", "pi/health", "anomalyd_pi/config"] {
+        late.until(end, "what is retained", |all| !all.is_empty());
+        assert!(late.on(end)[0].retained, "{end}");
+    }
+    assert!(late.on("pi/alarm").is_empty());
+
+    let finished = daemon.terminate();
+    finished.ok();
+    subscriber.until("pi/status", "offline", |all| {
+        all.last().unwrap()["online"] == false
+    });
+    assert!(
+        finished.took < Duration::from_secs(2),
+        "{:?}",
+        finished.took
+    );
+}
+
+#[test]
+fn the_last_will_says_that_the_daemon_was_killed() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let subscriber = Subscriber::new(broker.port);
+    let site = Site::new(&config(broker.port, ""));
+    let daemon = site.run();
+    subscriber.until("pi/status", "online", |all| !all.is_empty());
+    daemon.signal(Signal::SIGKILL);
+    let all = subscriber.until("pi/status", "the will", |all| {
+        all.last().unwrap()["online"] == false
+    });
+    assert_eq!(all.last().unwrap()["state"], "offline");
+}
+
+#[test]
+fn a_broker_that_is_away_at_the_start_gets_everything_in_order_later() {
+    let Some(mut broker) = Broker::start() else {
+        return;
+    };
+    let gate = Gate::new(broker.port);
+    broker.kill();
+    let site = Site::new(&config(gate.port, ""));
+    let daemon = site.run();
+    daemon.until_log("alarms wait in the queue");
+    let mut stream = site.connect();
+    for number in 0..3 {
+        feed(&mut stream, &cycle(number));
+        daemon.until_alarm("anomaly", "cleared", number + 1);
+    }
+    // Nor does a restart lose any.
+    daemon.terminate().ok();
+    let daemon = site.run();
+    let mut stream = site.connect();
+    feed(&mut stream, &cycle(3));
+    daemon.until_alarm("anomaly", "cleared", 1);
+    let status = plant::output(
+        plant::anomalyd()
+            .args(["status", "--config"])
+            .arg(site.config()),
+    );
+    assert!(
+        status.contains("waiting: ") && status.contains("messages waiting"),
+        "{status}"
+    );
+
+    broker.restart();
+    let subscriber = Subscriber::new(broker.port);
+    gate.open();
+    let cleared = |all: &[Value]| {
+        all.iter()
+            .filter(|one| one["transition"] == "cleared")
+            .count()
+    };
+    let alarms = subscriber.until("pi/alarm", "four cleared alarms", |all| cleared(all) == 4);
+    daemon.until_log("messages waited for it");
+    let alarms = once(alarms);
+    let times: Vec<&str> = alarms
+        .iter()
+        .map(|one| one["time"].as_str().unwrap())
+        .collect();
+    assert!(times.is_sorted(), "{times:?}");
+    assert_eq!(
+        alarms
+            .iter()
+            .filter(|one| one["transition"] == "raised")
+            .count(),
+        4
+    );
+    // What was gathered of scores is there too.
+    subscriber.until("pi/score", "scores", |all| !all.is_empty());
+    daemon.terminate().ok();
+}
+
+#[test]
+fn a_connection_that_is_cut_under_load_costs_no_alarm_and_no_order() {
+    let Some(broker) = Broker::start() else {
+        return;
+    };
+    let subscriber = Subscriber::new(broker.port);
+    let gate = Gate::new(broker.port);
+    gate.open();
+    let site = Site::new(&config(gate.port, ""));
+    let daemon = site.run();
+    subscriber.until("pi/status", "online", |all| !all.is_empty());
+    let mut stream = site.connect();
+    for number in 0..12 {
+        if number % 3 == 1 {
+            gate.shut();
+        }
+        feed(&mut stream, &cycle(number));
+        daemon.until_alarm("anomaly", "cleared", number + 1);
+        if number % 3 == 2 {
+            gate.open();
+            // Back before the next cut, so that each time something is on its way.
+            let state = |all: &[Value]| all.iter().filter(|one| one["online"] == true).count();
+            let before = state(&subscriber.json_on("pi/status"));
+            subscriber.until("pi/status", "online again", |all| state(all) > before);
+        }
+    }
+    let told = said(&daemon.alarms());
+    gate.open();
+    let last = told.last().unwrap().clone();
+    let alarms = subscriber.until("pi/alarm", "the last alarm", |all| {
+        said(all).last() == Some(&last)
+    });
+    assert_eq!(said(&once(alarms)), told);
+    daemon.terminate().ok();
+}
+
+#[test]
+fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
+    let port = broker::free_port();
+    let site = Site::new(&config(port, "queue_bytes = 65536\n"));
+    let daemon = site.run();
+    let mut stream = site.connect();
+    let queue = site.path("state/queue");
+    // Without a folder of state there is no queue on disk: the test's own site has none at first.
+    assert!(!queue.exists());
+    drop(stream);
+    daemon.terminate().ok();
+    std::fs::create_dir(site.path("state")).unwrap();
+    let daemon = site.run();
+    stream = site.connect();
+    for number in 0..60 {
+        feed(&mut stream, &cycle(number));
+        daemon.until_alarm("anomaly", "cleared", number + 1);
+    }
+    daemon.until_log("too much waits for 127.0.0.1");
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(&queue).unwrap();
+        files
+            .map(|file| file.unwrap().metadata().unwrap().len())
+            .sum()
+    };
+    until("a queue within its limit", || bytes() <= 65_536 + 8_192);
+    assert!(bytes() > 40_000);
+    daemon.terminate().ok();
+    let check = plant::output(
+        plant::anomalyd()
+            .args(["queue", "check", "--config"])
+            .arg(site.config()),
+    );
+    assert!(
+        check.contains("alarm ") && check.contains("sound"),
+        "{check}"
+    );
+}
