@@ -239,6 +239,7 @@ fn sources(settings: &Settings) -> String {
             Listen::Socket(_) => "a Unix socket".to_owned(),
         },
         SourceSettings::Csv(_) => "a CSV file".to_owned(),
+        SourceSettings::Modbus(modbus) => format!("Modbus {}:{}", modbus.host, modbus.port),
         SourceSettings::Simulator(_) => "the built-in simulator".to_owned(),
     });
     sources.collect::<Vec<_>>().join("; ")
