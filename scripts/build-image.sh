@@ -15,7 +15,7 @@
 #
 # On Debian 12 or 13, as root or with sudo. ANOMALYD names a built program, otherwise it is built. The
 # same commit, packages and keys give the same image, bit for bit. Debian's packages are kept in
-# ~/.cache/anomalyd once installed.
+# ~/.cache/anomalyd once fetched.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
@@ -66,38 +66,44 @@ work=$(realpath "$work")
 cleanup() { [ "$keep" = yes ] || as_root rm -rf "$work"; }
 trap cleanup EXIT
 
+[ "$foreign" = no ] || scripts/image/binfmt.sh "$arch"
 scripts/image/keys.sh "$keys"
 certificate=$keys/update.cert.pem
 
-# ---- Debian's packages, once for each list of them
-[ "$foreign" = no ] || scripts/image/binfmt.sh "$arch"
-packages=$(sed 's/#.*//' scripts/image/packages.txt | xargs | tr ' ' ,)
+# ---- Debian's packages, fetched once for each list of them
 cache=${XDG_CACHE_HOME:-$HOME/.cache}/anomalyd
 mkdir -p "$cache"
-installed() { # installed KIND VARIANT PACKAGES: prints the tar's name
-    local tar
-    tar=$cache/image-trixie-$arch-$1-$(echo "$2 $3" | cat - scripts/image/dpkg.conf | sha256sum | cut -c 1-8).tar
-    if ! [ -s "$tar" ]; then
-        say "$1: $3 of Debian 13 for $arch (once)" >&2
-        # What is only unpacked stands in no list of packages: their file names are kept.
-        as_root mmdebstrap --quiet --variant="$2" --architectures="$arch" --include="$3" \
+fetch() { # fetch KIND SUITE PACKAGES: prints the folder of the packages and all that they depend on
+    local folder
+    folder=$cache/image-$2-$arch-$1-$(sha256sum <<<"$3" | cut -c 1-8)
+    if ! [ -d "$folder" ]; then
+        say "packages of Debian ($2) for $1, $arch" >&2
+        rm -rf "$folder.part"
+        mkdir "$folder.part"
+        # Nothing is installed: mmdebstrap finds what belongs together, and where it is. A mirror that
+        # keeps an older state of Debian is as good as another; its signature is checked all the same.
+        as_root mmdebstrap --quiet --variant=extract --format=null --architectures="$arch" --include="$3" \
             --components=main,non-free-firmware --aptopt='APT::Install-Recommends "false"' \
-            --dpkgopt=scripts/image/dpkg.conf \
-            --extract-hook='cd "$1" && ls var/cache/apt/archives | grep "\.deb$" >debs.txt' \
-            trixie - >"$tar.part"
-        mv "$tar.part" "$tar"
+            --aptopt='Acquire::Check-Valid-Until "false"' \
+            --extract-hook="cp \"\$1\"/var/cache/apt/archives/*.deb '$folder.part/' && chmod a+r '$folder.part'/*" \
+            "$2" /dev/null
+        mv "$folder.part" "$folder"
     fi
-    echo "$tar"
+    echo "$folder"
 }
-base=$(installed base essential "$packages")
-ln -s "$base" "$work/base.tar"
-boot_tar=$(installed boot extract "$kernel_package,busybox-static${firmware_package:+,$firmware_package}")
-mkdir -p "$work/boot"
-tar -C "$work/boot" -xf "$boot_tar" --wildcards ./debs.txt ./usr/bin/busybox './boot/*' './usr/lib/modules' \
-    './usr/lib/linux-image-*' './usr/lib/raspi-firmware' 2>"$work/tar.log" || true
-[ -s "$work/boot/usr/bin/busybox" ] || fail "no busybox was unpacked: $(tail -n 1 "$work/tar.log")"
-# Of what is unpacked only these are on the card. The name has the version: name_version_arch.deb
-grep -E "^(linux-image-[0-9]|busybox-static_|raspi-firmware_)" "$work/boot/debs.txt" | sed 's/%3a/:/; s/\.deb$//; y/_/\t/' >"$work/boot-packages.txt"
+packages=$(sed 's/#.*//; /^-/d' scripts/image/packages.txt | xargs | tr ' ' ,)
+ln -s "$(fetch root trixie "$packages")" "$work/packages"
+boot_packages=$(fetch boot trixie "$kernel_package,busybox-static")
+mkdir -p "$work/boot" "$work/boot-packages"
+ln -s "$boot_packages"/linux-image-[0-9]*.deb "$boot_packages"/busybox-static_*.deb "$work/boot-packages/"
+if [ -n "$firmware_package" ]; then
+    # The firmware knows [boot_partition=N] since spring 2025; Debian 13 has that of 2024.
+    ln -s "$(fetch firmware sid "$firmware_package")/${firmware_package}"_*.deb "$work/boot-packages/"
+fi
+for package in "$work"/boot-packages/*.deb; do
+    dpkg-deb --extract "$package" "$work/boot"
+    basename "$package" | sed 's/%3a/:/; s/\.deb$//; y/_/\t/'
+done >"$work/boot-packages.txt"
 
 # ---- our kernel module, once for each kernel
 if [ "$board" = rpi4 ]; then
@@ -113,7 +119,7 @@ deb=$(scripts/build-deb.sh "$arch" | tail -n 1)
 torch_folder=
 if [ "$torch" = yes ]; then
     torch_folder=$work/torch
-    scripts/image/torch.sh "$arch" "$torch_folder" "$base"
+    scripts/image/torch.sh "$arch" "$torch_folder" "$work/packages"
 fi
 
 # ---- the parts

@@ -3,6 +3,7 @@
 # shellcheck shell=bash disable=SC2034
 
 arch=amd64
+triplet=x86_64-linux-gnu
 kernel_package=linux-image-amd64
 firmware_package=
 console=ttyS0,115200

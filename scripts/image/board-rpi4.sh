@@ -2,6 +2,7 @@
 # shellcheck shell=bash disable=SC2034
 
 arch=arm64
+triplet=aarch64-linux-gnu
 kernel_package=linux-image-arm64
 firmware_package=raspi-firmware
 # Debian's kernel calls the serial port at pins 8 and 10 by this name; Raspberry Pi's calls it serial0.

@@ -2,15 +2,15 @@
 # The root file system of the card images, as a squashfs. Run as root by scripts/build-image.sh, which
 # sets what is used here:
 #
-#   board, work    the board's name; the folder to work in, with base.tar (the packages, installed) and
-#                  boot/ (kernel, firmware and static busybox, unpacked)
+#   board, work    the board's name; the folder to work in, with packages/ (the packages of the root)
+#                  and boot/ (kernel, firmware and static busybox, unpacked)
 #   deb            anomalyd's package
 #   version        the image's version
 #   certificate    of updates
 #   overlay        a folder of files laid over all, or empty
 #   torch_folder   libraries and worker, or empty
 #
-# Leaves in $work: root.squashfs, initramfs.img, kernel, packages.txt, status.
+# Leaves in $work: root.squashfs, initramfs.img, kernel, packages.txt.
 set -euo pipefail
 export LC_ALL=C TZ=UTC PATH=/usr/sbin:/usr/bin:/sbin:/bin
 umask 022
@@ -20,25 +20,21 @@ root=$work/root
 boot=$work/boot
 tools="chroot $root"
 
-# ---- packages
+# ---- packages, without manuals, locales and the hardware database of udev
 mkdir -p "$root"
-tar -C "$root" -xf "$work/base.tar" --exclude='./dev/*'
-# What only installs packages has no use on a root that cannot be written. Docs, locales and udev's
-# hardware database were left out as the packages were installed.
-info=$root/var/lib/dpkg/info
-cp "$root/var/lib/dpkg/status" "$work/status"
-for package in perl-base dpkg debconf ucf adduser init-system-helpers sensible-utils libdebconfclient0 \
-    systemd-hwe-hwdb; do
-    for list in "$info/$package.list" "$info/$package:$arch.list"; do
-        [ -e "$list" ] || continue
-        while read -r file; do
-            if [ -L "$root$file" ] || [ -f "$root$file" ]; then rm -f "$root$file"; fi
-        done <"$list"
-        echo "$package" >>"$work/dropped.txt"
-    done
+for package in "$work"/packages/*.deb; do
+    name=${package##*/}
+    if grep -qx -e "-${name%%_*}" scripts/image/packages.txt; then continue; fi
+    dpkg-deb --fsys-tarfile "$package" | tar -C "$root" -xf - --keep-directory-symlink \
+        --exclude='./usr/share/man/*' --exclude='./usr/share/info/*' --exclude='./usr/share/locale/*' \
+        --exclude='./usr/share/lintian/*' --exclude='./usr/share/bug/*' --exclude='./usr/lib/udev/hwdb.d/*' \
+        --exclude='./usr/share/doc/*/*[!t]' --exclude='./usr/share/doc/*/examples'
+    # Packages of the other architectures that Debian has are named by it, too: name_version_arch.deb
+    sed 's/%3a/:/; s/\.deb$//; y/_/\t/' <<<"$name" >>"$work/packages.part"
 done
+scripts/image/configure.sh "$root" "$triplet"
 dpkg-deb --extract "$deb" "$root"
-(dpkg-deb --field "$deb" | sed '1a Status: install ok installed'; echo) >>"$work/status"
+dpkg-deb --show --showformat='${Package}\t${Version}\t${Architecture}\n' "$deb" >>"$work/packages.part"
 
 # ---- kernel modules: what the board has, and what mounts, updates and service need
 modules=$(ls "$boot/usr/lib/modules")
@@ -82,13 +78,11 @@ echo anomalyd >"$root/etc/hostname"
 printf '127.0.0.1 localhost\n127.0.1.1 anomalyd\n::1 localhost\n' >"$root/etc/hosts"
 # Made at the first start. Not "uninitialized": that would have systemd enable every unit there is.
 : >"$root/etc/machine-id"
-rm -f "$root/var/lib/dbus/machine-id" "$root"/etc/ssh/ssh_host_*
-ln -sf ../run/systemd/resolve/stub-resolv.conf "$root/etc/resolv.conf"
-# No password for anybody; keys only, where they were put there.
-sed -i 's/^\([^:]*\):[^:]*:/\1:*:/' "$root/etc/shadow"
 
-$tools systemd-sysusers anomalyd.conf
+# In the target's own system, which for another architecture is emulated.
+$tools systemd-sysusers
 $tools journalctl --update-catalog
+$tools ldconfig
 
 # ---- units
 # What scripts of System V are there double the units.
@@ -125,26 +119,17 @@ for generator in "$root"/usr/lib/systemd/system-generators/*; do
 done
 
 # ---- what is not needed
-rm -rf "$root"/var/lib/{dpkg,apt,pam,ucf,systemd/deb-systemd-helper-*} "$root"/var/cache/* "$root"/var/log/* \
+rm -rf "$root"/var/lib/{dpkg,apt,pam,ucf} "$root"/var/cache/* "$root"/var/log/* \
     "$root"/var/backups "$root"/usr/lib/*/gconv "$root"/usr/share/{bug,lintian,doc-base,bash-completion,zsh,initramfs-tools,locale,man,info} \
     "$root"/etc/{apt,dpkg,cron*,logrotate.d,kernel,initramfs-tools,alternatives/README} \
     "$root"/usr/lib/udev/hwdb.bin "$root"/usr/lib/udev/hwdb.d "$root"/usr/lib/systemd/boot "$root"/tmp/* "$root"/run/*
 find "$root/etc" "$root/usr/lib" -xdev \( -name '*.dpkg-*' -o -name '*-' -path '*/etc/*' \) -type f -delete
 # So that the first start does not do what was done here.
 touch "$root/etc/.updated" "$root/var/.updated"
-# The day of the last change of a password is that of the build.
-sed -i -E 's/^([^:]*:[^:]*:)[0-9]*:/\120000:/' "$root/etc/shadow"
+# No password for anybody, the service's users included, and no day on which it was set.
+sed -i -E 's/^([^:]*):[^:]*:[0-9]*:/\1:*:20000:/' "$root/etc/shadow"
 
 # ---- lists
-dropped=$(sort -u "$work/dropped.txt" | tr '\n' ' ')
-awk -v dropped=" $dropped" 'BEGIN { RS = ""; FS = "\n" }
-    { name = version = arch = ""
-      for (i = 1; i <= NF; i++) {
-          if ($i ~ /^Package: /) name = substr($i, 10)
-          if ($i ~ /^Version: /) version = substr($i, 10)
-          if ($i ~ /^Architecture: /) arch = substr($i, 15)
-      }
-      if (index(dropped, " " name " ") == 0) print name "\t" version "\t" arch }' "$work/status" >"$work/packages.part"
 cat "$work/boot-packages.txt" >>"$work/packages.part"
 sort -u "$work/packages.part" >"$work/packages.txt"
 install -m 644 "$work/packages.txt" "$root/usr/share/anomalyd/packages.txt"
@@ -170,7 +155,6 @@ find "$early" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 cp "$boot"/boot/vmlinuz-* "$work/kernel"
 
 # ---- squashfs
-chown -R --from=:"$(stat -c %g "$work")" 0:0 "$root/boot" "$root/data"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 rm -f "$work/root.squashfs"
 # SOURCE_DATE_EPOCH is mksquashfs' own; the files' dates are set above.

@@ -2,15 +2,15 @@
 # The torch worker for a card image, with the libraries that it loads in a folder of their own, as Debian
 # 13 has them. Laid out as by the Yocto layer.
 #
-#   scripts/image/torch.sh arm64|amd64 FOLDER BASE.tar      FOLDER becomes what is laid over the root
+#   scripts/image/torch.sh arm64|amd64 FOLDER PACKAGES      FOLDER becomes what is laid over the root
 #
-# BASE.tar is the root file system: what it has already is not put in a second time. The first time for an
+# PACKAGES is the folder of the root's packages: what they have is not put in a second time. The first time for an
 # architecture 10 minutes on two cores, most of it torch-sys, and 850 MB to unpack.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 . scripts/packages.sh
 
-arch=$1 folder=$2 base=$3
+arch=$1 folder=$2 packages=$3
 export LIBTORCH_ARCH=$arch
 scripts/libtorch.sh
 . scripts/libtorch-paths.sh
@@ -37,7 +37,7 @@ install -D -m 755 "$worker" "$folder/usr/libexec/anomalyd/anomalyd-torch"
 
 # ---- what it loads, and what that loads
 mkdir -p "$folder$place"
-tar -tf "$base" | sed -n "s#^\./usr/lib/$libtorch_triplet/\([^/]*\.so[^/]*\)\$#\1#p" | sort >"$folder.there"
+for package in "$packages"/*.deb; do dpkg-deb --fsys-tarfile "$package" | tar -t; done | sed -n "s#^\./usr/lib/$libtorch_triplet/\([^/]*\.so[^/]*\)\$#\1#p" | sort >"$folder.there"
 needed() { readelf --dynamic "$1" | sed -n 's/.*(NEEDED).*\[\(.*\)\]/\1/p'; }
 queue=$(needed "$worker")
 seen=' '
