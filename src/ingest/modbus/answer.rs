@@ -143,16 +143,15 @@ impl Device<'_> {
             }
             Error::Transport(error) => error,
         };
-        match error.kind() {
-            // Made by the codec from what came.
-            io::ErrorKind::InvalidData | io::ErrorKind::UnexpectedEof => {
-                self.broken(&format!("sent what is not Modbus TCP ({error})"))
-            }
-            // At the end of the stream tokio-modbus gives the system's last error, whatever that was.
-            _ => Failure::Closed(format!(
+        // Only the system's errors have a number: the others are the codec's, about what came. At the
+        // end of the stream tokio-modbus gives the system's last error, whatever that was.
+        if error.raw_os_error().is_some() || error.kind() == io::ErrorKind::WriteZero {
+            Failure::Closed(format!(
                 "{} closed the connection; many devices take one or two clients at a time",
                 self.name
-            )),
+            ))
+        } else {
+            self.broken(&format!("sent what is not Modbus TCP ({error})"))
         }
     }
 
@@ -248,6 +247,24 @@ mod tests {
         assert_eq!(coils.accept(&DEVICE, bits(16)), Ok(vec![1; 9]));
         for count in [0, 8, 9, 24] {
             assert!(coils.accept(&DEVICE, bits(count)).is_err(), "{count}");
+        }
+    }
+
+    #[test]
+    fn what_the_system_reports_is_a_closed_connection_and_what_the_codec_reports_a_lie() {
+        let failure = |error| DEVICE.failure(&Error::Transport(error));
+        // EINVAL, EPIPE, ECONNRESET, and none at all.
+        for number in [22, 32, 104, 0] {
+            let failure = failure(io::Error::from_raw_os_error(number));
+            assert!(matches!(failure, Failure::Closed(_)), "{failure:?}");
+        }
+        for kind in [
+            io::ErrorKind::InvalidData,
+            io::ErrorKind::InvalidInput,
+            io::ErrorKind::UnexpectedEof,
+        ] {
+            let failure = failure(io::Error::new(kind, "too short"));
+            assert!(matches!(failure, Failure::Broken(_)), "{failure:?}");
         }
     }
 
