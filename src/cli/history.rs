@@ -153,18 +153,27 @@ fn line(plan: &Plan, bucket: &Bucket, only: Option<&str>) -> serde_json::Value {
     let sensors = sensors
         .filter(|(name, (low, _))| !low.is_nan() && only.is_none_or(|only| only == name.as_str()));
     let sensors: serde_json::Map<String, serde_json::Value> = sensors
-        .map(|(name, (low, high))| (name.clone(), json!([low, high])))
+        .map(|(name, (low, high))| (name.clone(), json!([decimal(*low), decimal(*high)])))
         .collect();
     json!({
         "time": bucket.start,
         "seconds": plan.bucket_nanos / 1_000_000_000,
         "frames": bucket.frames,
         "scored": bucket.scored,
-        "score": bucket.score,
-        "mean_score": bucket.mean_score,
-        "bar": bucket.bar,
+        "score": decimal(bucket.score),
+        "mean_score": decimal(bucket.mean_score),
+        "bar": decimal(bucket.bar),
         "sensors": sensors,
     })
+}
+
+/// The shortest number that is this one as an `f32`; none where there is none.
+fn decimal(value: f32) -> Option<f64> {
+    value
+        .to_string()
+        .parse()
+        .ok()
+        .filter(|value: &f64| value.is_finite())
 }
 
 /// The finest step that keeps the table on a screen.

@@ -7,7 +7,7 @@ use std::path::Path;
 use serde::Serialize;
 use serde_json::{Value, json};
 
-use super::alarms::{Alarms, milliseconds};
+use super::alarms::{Alarms, Entry, milliseconds};
 use super::feed::{News, Point, Snapshot};
 use super::metrics::{BOUNDS_US, cumulative};
 use crate::alarm::{AlarmKind, Transition};
@@ -118,8 +118,8 @@ impl Board {
             self.recent.push(point);
             self.alarms.plot(&self.recent);
             match self.recent.last() {
-                Some(point) if same => messages.push(message("point", &now(point))),
-                _ => messages.push(message("hello", &self.hello())),
+                Some(point) if same => messages.push(message("point", &Now::of(point))),
+                _ => messages.push(self.hello()),
             }
         }
         for event in news.alarms {
@@ -142,21 +142,69 @@ impl Board {
     }
 
     /// Everything, for a page that begins.
-    pub fn hello(&self) -> Value {
-        let points = || self.recent.points();
-        let manifest = self.recent.last().map(|point| &*point.manifest);
-        json!({
-            "version": env!("CARGO_PKG_VERSION"),
-            "plant": manifest.map(plant),
-            "series": {
-                "t": points().map(|point| milliseconds(point.time)).collect::<Vec<_>>(),
-                "score": points().map(|point| point.score).collect::<Vec<_>>(),
-                "bar": points().map(|point| point.bar).collect::<Vec<_>>(),
+    pub fn hello(&self) -> Message {
+        message("hello", &Hello::of(self))
+    }
+}
+
+/// `f32` as they are: put into a JSON value first, each would take twice the digits.
+#[derive(Serialize)]
+struct Hello<'a> {
+    version: &'static str,
+    plant: Option<Value>,
+    series: Series,
+    now: Option<Now<'a>>,
+    alarms: &'a [Entry],
+    service: Option<Value>,
+}
+
+#[derive(Serialize)]
+struct Series {
+    /// Milliseconds since 1970
+    t: Vec<i64>,
+    score: Vec<f32>,
+    bar: Vec<f32>,
+}
+
+#[derive(Serialize)]
+struct Now<'a> {
+    t: i64,
+    score: f32,
+    bar: f32,
+    values: &'a [f32],
+    expected: &'a [f32],
+    strength: &'a [f32],
+}
+
+impl<'a> Hello<'a> {
+    fn of(board: &'a Board) -> Self {
+        let points = || board.recent.points();
+        let last = board.recent.last();
+        Hello {
+            version: env!("CARGO_PKG_VERSION"),
+            plant: last.map(|point| plant(&point.manifest)),
+            series: Series {
+                t: points().map(|point| milliseconds(point.time)).collect(),
+                score: points().map(|point| point.score).collect(),
+                bar: points().map(|point| point.bar).collect(),
             },
-            "now": self.recent.last().map(now),
-            "alarms": self.alarms.all(),
-            "service": self.snapshot.as_ref().map(status),
-        })
+            now: last.map(Now::of),
+            alarms: board.alarms.all(),
+            service: board.snapshot.as_ref().map(status),
+        }
+    }
+}
+
+impl<'a> Now<'a> {
+    fn of(point: &'a Point) -> Self {
+        Now {
+            t: milliseconds(point.time),
+            score: point.score,
+            bar: point.bar,
+            values: &point.values,
+            expected: &point.expected,
+            strength: &point.strength,
+        }
     }
 }
 
@@ -179,19 +227,8 @@ fn plant(manifest: &Manifest) -> Value {
             .map(|sensor| json!({ "name": sensor.name, "unit": sensor.unit }))
             .collect::<Vec<_>>(),
         "edges": edges
-            .map(|edge| json!([edge.target, edge.source, edge.weight as f32]))
+            .map(|edge| json!([edge.target, edge.source, (edge.weight * 1e3).round() / 1e3]))
             .collect::<Vec<_>>(),
-    })
-}
-
-fn now(point: &Point) -> Value {
-    json!({
-        "t": milliseconds(point.time),
-        "score": point.score,
-        "bar": point.bar,
-        "values": point.values,
-        "expected": point.expected,
-        "strength": point.strength,
     })
 }
 
@@ -250,7 +287,7 @@ mod tests {
         other.sensors[0].name = "OTHER".to_owned();
         let other = Arc::new(other);
         assert_eq!(events(board.take(news(vec![point(&other, 3)]))), ["hello"]);
-        let hello = board.hello();
+        let hello: Value = serde_json::from_str(&board.hello().content).unwrap();
         assert_eq!(hello["series"]["t"], json!([3_000]));
         assert_eq!(hello["plant"]["sensors"][0]["name"], "OTHER");
         assert_eq!(hello["now"]["values"], json!([3.0, null]));

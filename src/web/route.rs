@@ -11,8 +11,7 @@ use hyper::header::{self, HeaderName, HeaderValue};
 use hyper::{HeaderMap, Method, Request, Response, StatusCode, Version};
 use serde_json::json;
 
-use super::answer::{Answer, answer_json, empty, no_store, of, plain, wrong_method};
-use super::board::Message;
+use super::answer::{Answer, JSON, answer_json, empty, no_store, of, plain, wrong_method};
 use super::body::Reply;
 use super::change::{ask, change, is_signed_in};
 use super::past::{LONGEST_SECONDS, past};
@@ -93,7 +92,7 @@ async fn route(shared: &Arc<Shared>, peer: SocketAddr, request: Request<Incoming
                 text,
             )
         }
-        "/api/state" => answer_json(StatusCode::OK, &shared.board().hello()),
+        "/api/state" => of(StatusCode::OK, JSON, shared.board().hello().content),
         "/api/events" => events(shared, request.method() == Method::HEAD),
         "/api/history" => history(shared, request.uri().query().unwrap_or_default()).await,
         "/api/session" => {
@@ -154,10 +153,7 @@ fn health(shared: &Shared, path: &str) -> Answer {
 }
 
 fn events(shared: &Shared, head: bool) -> Answer {
-    let first = Message {
-        event: "hello",
-        content: shared.board().hello().to_string(),
-    };
+    let first = shared.board().hello();
     let body = match head {
         true => Reply::Whole(None),
         false => match shared.clients.add(&first) {
@@ -202,7 +198,12 @@ async fn history(shared: &Arc<Shared>, query: &str) -> Answer {
         past(&state, until, seconds, sensor.as_deref())
     });
     match read.await {
-        Ok(Ok(past)) => answer_json(StatusCode::OK, &json!(past)),
+        // It cannot fail to be put into JSON.
+        Ok(Ok(past)) => of(
+            StatusCode::OK,
+            JSON,
+            serde_json::to_string(&past).unwrap_or_default(),
+        ),
         Ok(Err(error)) => {
             log::warn!(target: "web", "the history cannot be read: {error}");
             plain(StatusCode::INTERNAL_SERVER_ERROR, "it cannot be read\n")

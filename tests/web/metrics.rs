@@ -155,6 +155,33 @@ fn the_alert_rules_are_sound_and_fire_as_they_should() {
     promtool(&["test", "rules", tests.to_str().unwrap()], "");
 }
 
+/// The configurations of docs/integrations.md, as they stand there.
+#[test]
+fn the_documented_configurations_are_sound() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
+    let documentation = std::fs::read_to_string(folder.join("docs/integrations.md")).unwrap();
+    let (_, section) = documentation
+        .split_once("## Prometheus and Grafana")
+        .unwrap();
+    let block = |kind: &str| {
+        let (_, rest) = section.split_once(&format!("```{kind}\n")).unwrap();
+        rest.split_once("```").unwrap().0.to_owned()
+    };
+    let site = Site::new(&format!(
+        "[source.ndjson]\nlisten = \"@/ingest.sock\"\n{}listen = \"127.0.0.1:0\"\n",
+        block("toml")
+    ));
+    let daemon = site.run();
+    assert_eq!(get(address(&daemon), "/metrics").status, 200);
+    daemon.terminate().ok();
+
+    let shared = folder.join(SHARED);
+    let prometheus = block("yaml").replace("/usr/share/anomalyd", shared.to_str().unwrap());
+    let path = site.path("prometheus.yml");
+    std::fs::write(&path, prometheus).unwrap();
+    promtool(&["check", "config", path.to_str().unwrap()], "");
+}
+
 #[test]
 fn rules_and_dashboard_ask_for_metrics_that_there_are() {
     let folder = Path::new(env!("CARGO_MANIFEST_DIR"));
