@@ -43,7 +43,7 @@
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
-//! | bench    | -     | frame histogram simulate model engine pipeline health control clock | benchmarks of the real program: results, verdict, report |
+//! | bench    | -     | frame histogram simulate model engine pipeline health control clock alarm broker output | benchmarks of the real program: results, verdict, report |
 //! | daemon   | -     | all but bench cli | wires everything to a service |
 //! | cli      | -     | all | the commands |
 //! | bin      | -     | engine | the torch worker `anomalyd-torch` |

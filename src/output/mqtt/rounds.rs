@@ -23,6 +23,8 @@ const SHORT: usize = 1_024;
 const FOR_THE_REST: f64 = 0.6;
 /// At the end nobody waits longer than this for what can be delivered next time.
 const LAST: Duration = Duration::from_secs(10);
+/// How long the goodbye to the broker may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// As good as for ever.
 const LATER: Duration = Duration::from_secs(86_400);
 
@@ -49,6 +51,8 @@ struct Progress {
     is_there: bool,
     status_is_out: bool,
     goodbye: bool,
+    /// When to wait for its end no longer.
+    goodbye_until: Option<Instant>,
     /// When to stop delivering what waits.
     until: Option<Instant>,
 }
@@ -159,6 +163,7 @@ impl Courier {
         loop {
             if let Some(patience) = self.finishing
                 && progress.until.is_none()
+                && !progress.goodbye
             {
                 if !progress.is_there {
                     return End::Finished;
@@ -172,14 +177,18 @@ impl Courier {
             if progress.is_in {
                 self.send(&mut link, rounds, progress);
             }
-            if !progress.is_there {
-                self.store_readings();
+            if progress
+                .goodbye_until
+                .is_some_and(|until| Instant::now() >= until)
+            {
+                return self.ended();
             }
             let wake = self.next_time().min(match progress.is_there {
                 true => rounds.allowance.next(self.config.catch_up_per_second),
                 false => Instant::now() + LATER,
             });
-            let wake = wake.min(progress.until.unwrap_or(wake));
+            let limits = [progress.until, progress.goodbye_until];
+            let wake = limits.into_iter().flatten().fold(wake, Instant::min);
             tokio::select! {
                 word = self.inbox.recv() => match word {
                     Some(word) => self.take(word),
@@ -298,6 +307,8 @@ impl Courier {
         if leaves && self.is_done(link, progress) {
             let topic = self.config.topic(words::STATUS);
             progress.goodbye = link.publish(&topic, self.config.offline(), Sent::Status, true);
+            progress.until = None;
+            progress.goodbye_until = Some(Instant::now() + GOODBYE);
             return;
         }
         if self.status_is_old && !progress.status_is_out {
@@ -351,7 +362,7 @@ impl Courier {
             let Some((last, payload)) = parts(&next.content) else {
                 // Only a hand that wrote into the files makes such a one.
                 log::error!(target: LOG_TARGET, "a message of the queue has no topic; it is left out");
-                let _ = self.queue.deliver(next.class, next.number);
+                link.leave_out(next.class, next.number);
                 continue;
             };
             let breaks = rounds.breaks_at(next.class, next.number);
@@ -373,7 +384,7 @@ impl Courier {
                 );
             }
             if !link.publish(&self.config.topic(last), payload, sent, false) {
-                self.queue.rewind();
+                self.queue.take_back(next.class, next.number);
                 return;
             }
         }
