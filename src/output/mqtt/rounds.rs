@@ -17,8 +17,6 @@ use crate::output::queue::Class;
 const HELD: Duration = Duration::from_secs(10);
 /// So often a connection breaks at one message before that is sent in short.
 const BREAKS: u32 = 3;
-/// What a short message has at most; no broker is set up to refuse it.
-const SHORT: usize = 1_024;
 /// The share of the patience at the end that is for what waits; the rest is for the goodbye.
 const FOR_THE_REST: f64 = 0.6;
 /// At the end nobody waits longer than this for what can be delivered next time.
@@ -39,6 +37,8 @@ struct Rounds {
     allowance: Allowance,
     /// The message at which the last connections broke, and how often.
     breaks: Option<(Class, u64, u32)>,
+    /// Payloads of this size and above are sent in short: the broker does not take them.
+    too_long: usize,
     /// The reason that was logged last.
     said: String,
 }
@@ -73,6 +73,7 @@ impl Courier {
         let mut rounds = Rounds {
             allowance: Allowance::new(self.config.catch_up_per_second),
             breaks: None,
+            too_long: usize::MAX,
             said: String::new(),
         };
         let mut backoff = Backoff::new();
@@ -87,6 +88,7 @@ impl Courier {
                 End::Another => {
                     self.is_another = false;
                     rounds.said.clear();
+                    rounds.too_long = usize::MAX;
                     rounds.allowance = Allowance::new(self.config.catch_up_per_second);
                     backoff = Backoff::new();
                     continue;
@@ -365,17 +367,20 @@ impl Courier {
                 link.leave_out(next.class, next.number);
                 continue;
             };
-            let breaks = rounds.breaks_at(next.class, next.number);
-            let payload = match breaks >= BREAKS && payload.len() > SHORT {
+            let is_too_long = rounds.breaks_at(next.class, next.number) == BREAKS;
+            if is_too_long {
+                rounds.too_long = rounds.too_long.min(payload.len());
+            }
+            let payload = match payload.len() >= rounds.too_long {
                 true => short(payload),
                 false => payload.to_vec(),
             };
-            if breaks == BREAKS {
+            if is_too_long {
                 log::error!(
                     target: LOG_TARGET,
                     MESSAGE_ID = Message::OutputFailed.id();
-                    "{} closes the connection at a message of {} bytes on {}; from now on it is tried \
-                     with {} bytes. See that the broker takes messages of this size and lets this user \
+                    "{} closes the connection at a message of {} bytes on {}; from now on such \
+                     are sent in short, with {} bytes. See that the broker takes messages of this size and lets this user \
                      write there",
                     self.broker(),
                     next.content.len(),
@@ -486,6 +491,7 @@ mod tests {
         let mut rounds = Rounds {
             allowance: Allowance::new(1),
             breaks: None,
+            too_long: usize::MAX,
             said: String::new(),
         };
         let at = |number| Some((Class::Alarm, number));
