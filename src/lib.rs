@@ -47,7 +47,7 @@
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
 //! | appliance | -    | config | the user's file on a card, taken over |
-//! | bench    | -     | frame histogram simulate model engine pipeline health control clock | benchmarks of the real program: results, verdict, report |
+//! | bench    | -     | frame histogram simulate model engine pipeline health control clock alarm broker output | benchmarks of the real program: results, verdict, report |
 //! | daemon   | -     | all but appliance bench cli | wires everything to a service |
 //! | cli      | -     | all | the commands |
 //! | bin      | -     | engine | the torch worker `anomalyd-torch` |

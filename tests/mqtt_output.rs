@@ -27,7 +27,7 @@ mod subscriber;
 use std::time::Duration;
 
 use broker::Broker;
-use daemon::{Site, feed, until};
+use daemon::{Daemon, Site, feed, until};
 use gate::Gate;
 use nix::sys::signal::Signal;
 use plant::plant;
@@ -41,6 +41,13 @@ pub fn config(port: u16, more: &str) -> String {
          [source.ndjson]\nlisten = \"@/ingest.sock\"\n\
          [output.mqtt]\nhost = \"127.0.0.1\"\nport = {port}\ndevice = \"pi\"\nscore_every = \"200ms\"\n{more}"
     )
+}
+
+/// A site with a folder for the state, as the service has it.
+pub fn site(port: u16, more: &str) -> Site {
+    let site = Site::new(&config(port, more));
+    std::fs::create_dir(site.path("state")).unwrap();
+    site
 }
 
 /// Rows of normal operation with a fault of three minutes, `number` of which follow each other in time.
@@ -78,13 +85,34 @@ fn said(messages: &[Value]) -> Vec<(String, String)> {
         .collect()
 }
 
+/// Waits until what the daemon, and `earlier` ones, told on standard output is what the broker's reader was told, in order,
+/// and no more comes. Gives both.
+fn until_all_is_told(
+    subscriber: &Subscriber,
+    earlier: &[Value],
+    daemon: &Daemon,
+) -> (Vec<Value>, Vec<Value>) {
+    let mut both = (Vec::new(), Vec::new());
+    let mut since = std::time::Instant::now();
+    until("the same alarms at the broker", || {
+        let heard = once(subscriber.json_on("pi/alarm"));
+        let told = [earlier.to_vec(), daemon.alarms()].concat();
+        if said(&heard) != said(&told) || told != both.1 {
+            since = std::time::Instant::now();
+        }
+        both = (heard, told);
+        since.elapsed() > Duration::from_millis(500)
+    });
+    both
+}
+
 #[test]
 fn alarms_status_scores_and_health_are_published() {
     let Some(broker) = Broker::start() else {
         return;
     };
     let subscriber = Subscriber::new(broker.port);
-    let site = Site::new(&config(broker.port, "home_assistant = true\n"));
+    let site = site(broker.port, "home_assistant = true\n");
     let daemon = site.run();
     subscriber.until("pi/status", "online", |all| {
         all.last().is_some_and(|one| one["online"] == true)
@@ -92,11 +120,7 @@ fn alarms_status_scores_and_health_are_published() {
     let mut stream = site.connect();
     feed(&mut stream, &cycle(0));
     daemon.until_alarm("anomaly", "cleared", 1);
-    let alarms = subscriber.until("pi/alarm", "a cleared alarm", |all| {
-        all.iter().any(|one| one["transition"] == "cleared")
-    });
-    let told = daemon.alarms();
-    assert_eq!(said(&alarms), said(&told));
+    let (alarms, told) = until_all_is_told(&subscriber, &[], &daemon);
     // The event as everywhere else, with an id and a text.
     let (first, event) = (&alarms[0], &told[0]);
     for (key, value) in event.as_object().unwrap() {
@@ -151,7 +175,7 @@ fn the_last_will_says_that_the_daemon_was_killed() {
         return;
     };
     let subscriber = Subscriber::new(broker.port);
-    let site = Site::new(&config(broker.port, ""));
+    let site = site(broker.port, "");
     let daemon = site.run();
     subscriber.until("pi/status", "online", |all| !all.is_empty());
     daemon.signal(Signal::SIGKILL);
@@ -168,7 +192,7 @@ fn a_broker_that_is_away_at_the_start_gets_everything_in_order_later() {
     };
     let gate = Gate::new(broker.port);
     broker.kill();
-    let site = Site::new(&config(gate.port, ""));
+    let site = site(gate.port, "");
     let daemon = site.run();
     daemon.until_log("alarms wait in the queue");
     let mut stream = site.connect();
@@ -177,7 +201,13 @@ fn a_broker_that_is_away_at_the_start_gets_everything_in_order_later() {
         daemon.until_alarm("anomaly", "cleared", number + 1);
     }
     // Nor does a restart lose any.
-    daemon.terminate().ok();
+    let finished = daemon.terminate();
+    let earlier: Vec<Value> = finished
+        .ok()
+        .alarms
+        .iter()
+        .map(|one| plant::parsed(one))
+        .collect();
     let daemon = site.run();
     let mut stream = site.connect();
     feed(&mut stream, &cycle(3));
@@ -195,26 +225,13 @@ fn a_broker_that_is_away_at_the_start_gets_everything_in_order_later() {
     broker.restart();
     let subscriber = Subscriber::new(broker.port);
     gate.open();
-    let cleared = |all: &[Value]| {
-        all.iter()
-            .filter(|one| one["transition"] == "cleared")
-            .count()
-    };
-    let alarms = subscriber.until("pi/alarm", "four cleared alarms", |all| cleared(all) == 4);
+    let (alarms, _) = until_all_is_told(&subscriber, &earlier, &daemon);
     daemon.until_log("messages waited for it");
-    let alarms = once(alarms);
     let times: Vec<&str> = alarms
         .iter()
         .map(|one| one["time"].as_str().unwrap())
         .collect();
     assert!(times.is_sorted(), "{times:?}");
-    assert_eq!(
-        alarms
-            .iter()
-            .filter(|one| one["transition"] == "raised")
-            .count(),
-        4
-    );
     // What was gathered of scores is there too.
     subscriber.until("pi/score", "scores", |all| !all.is_empty());
     daemon.terminate().ok();
@@ -228,7 +245,7 @@ fn a_connection_that_is_cut_under_load_costs_no_alarm_and_no_order() {
     let subscriber = Subscriber::new(broker.port);
     let gate = Gate::new(broker.port);
     gate.open();
-    let site = Site::new(&config(gate.port, ""));
+    let site = site(gate.port, "");
     let daemon = site.run();
     subscriber.until("pi/status", "online", |all| !all.is_empty());
     let mut stream = site.connect();
@@ -246,30 +263,19 @@ fn a_connection_that_is_cut_under_load_costs_no_alarm_and_no_order() {
             subscriber.until("pi/status", "online again", |all| state(all) > before);
         }
     }
-    let told = said(&daemon.alarms());
     gate.open();
-    let last = told.last().unwrap().clone();
-    let alarms = subscriber.until("pi/alarm", "the last alarm", |all| {
-        said(all).last() == Some(&last)
-    });
-    assert_eq!(said(&once(alarms)), told);
+    let (_, told) = until_all_is_told(&subscriber, &[], &daemon);
+    assert!(told.len() >= 24, "{}", told.len());
     daemon.terminate().ok();
 }
 
 #[test]
 fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
     let port = broker::free_port();
-    let site = Site::new(&config(port, "queue_bytes = 65536\n"));
+    let site = site(port, "queue_bytes = 65536\n");
+    let queue = site.path("state/queue");
     let daemon = site.run();
     let mut stream = site.connect();
-    let queue = site.path("state/queue");
-    // Without a folder of state there is no queue on disk: the test's own site has none at first.
-    assert!(!queue.exists());
-    drop(stream);
-    daemon.terminate().ok();
-    std::fs::create_dir(site.path("state")).unwrap();
-    let daemon = site.run();
-    stream = site.connect();
     for number in 0..60 {
         feed(&mut stream, &cycle(number));
         daemon.until_alarm("anomaly", "cleared", number + 1);
@@ -284,13 +290,51 @@ fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
     until("a queue within its limit", || bytes() <= 65_536 + 8_192);
     assert!(bytes() > 40_000);
     daemon.terminate().ok();
-    let check = plant::output(
-        plant::anomalyd()
-            .args(["queue", "check", "--config"])
-            .arg(site.config()),
-    );
+    // One without a folder for its state says so, and works.
+    std::fs::remove_dir_all(site.path("state")).unwrap();
+    let daemon = site.run();
+    daemon.until_log("kept in memory only");
+    assert!(!queue.exists());
+    daemon.terminate().ok();
+}
+
+#[test]
+fn the_queue_is_checked_and_repaired_without_the_service() {
+    let port = broker::free_port();
+    let site = site(port, "");
+    let daemon = site.run();
+    feed(&mut site.connect(), &cycle(0));
+    daemon.until_alarm("anomaly", "cleared", 1);
+    daemon.terminate().ok();
+    let queue = |command: &str| {
+        let mut queue = plant::anomalyd();
+        queue
+            .args(["queue", command, "--config"])
+            .arg(site.config());
+        let output = queue.output().unwrap();
+        (
+            output.status.code().unwrap(),
+            String::from_utf8(output.stdout).unwrap(),
+        )
+    };
+    let (code, sound) = queue("check");
     assert!(
-        check.contains("alarm ") && check.contains("sound"),
-        "{check}"
+        code == 0 && sound.contains("sound") && !sound.contains("DAMAGED"),
+        "{sound}"
     );
+    let file = site.path("state/queue/alarm-0000000001.q");
+    let bytes = std::fs::read(&file).unwrap();
+    std::fs::write(&file, &bytes[..bytes.len() - 3]).unwrap();
+    let (code, torn) = queue("check");
+    assert!(code == 65 && torn.contains("DAMAGED"), "{torn}");
+    let (code, repaired) = queue("repair");
+    assert!(code == 0 && repaired.contains("repaired"), "{repaired}");
+    assert_eq!(queue("check").0, 0);
+    let aside = site.path("state/queue/alarm-0000000001.q.bad-1");
+    assert_eq!(std::fs::read(aside).unwrap().len(), bytes.len() - 3);
+    // While the service runs, it is the service's.
+    let daemon = site.run();
+    daemon.until_log("watching 51 sensors");
+    assert_eq!(queue("repair").0, 1);
+    daemon.terminate().ok();
 }

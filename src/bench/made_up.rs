@@ -77,7 +77,7 @@ pub fn engine(engine: EngineName) -> EngineOutcome {
         }),
         metrics: Vec::new(),
     };
-    measured.metrics = metrics(&measured, "x86_64", "no broker");
+    measured.metrics = metrics(&measured, "x86_64", (None, "no broker"));
     measured
 }
 

@@ -34,8 +34,13 @@ fn noted(value: Option<f64>, note: impl Into<String>) -> Figure {
     }
 }
 
-/// All metrics of `measured`, in the order of the targets.
-pub fn metrics(measured: &EngineOutcome, architecture: &str, telemetry: &str) -> Vec<Metric> {
+/// All metrics of `measured`, in the order of the targets. `telemetry`: milliseconds from an alarm to a
+/// reader at the broker, and what there is to say about it.
+pub fn metrics(
+    measured: &EngineOutcome,
+    architecture: &str,
+    telemetry: (Option<f64>, &str),
+) -> Vec<Metric> {
     let of = |target: &Target| {
         let figure = of_target(target.id, measured, telemetry);
         graded(target, figure, measured.engine, architecture)
@@ -79,7 +84,7 @@ fn grade(value: Option<f64>, better: Better, target: Option<f64>, critical: Opti
     }
 }
 
-fn of_target(id: &str, measured: &EngineOutcome, telemetry: &str) -> Figure {
+fn of_target(id: &str, measured: &EngineOutcome, telemetry: (Option<f64>, &str)) -> Figure {
     let sustained = measured.phase("sustained");
     let of_sustained = |of: fn(&Phase) -> Figure| sustained.map_or(Figure::default(), of);
     let streamed = measured.streamed.as_ref();
@@ -192,7 +197,7 @@ fn of_target(id: &str, measured: &EngineOutcome, telemetry: &str) -> Figure {
                 ),
             )
         }),
-        "telemetry" => noted(None, telemetry),
+        "telemetry" => noted(telemetry.0, telemetry.1),
         "cache" => {
             let both = streamed.and_then(|s| s.projections_needed.zip(s.projections_computed));
             let share = both
@@ -294,7 +299,7 @@ mod tests {
     use crate::bench::made_up;
 
     fn of(measured: &EngineOutcome, id: &str) -> Metric {
-        let all = metrics(measured, "x86_64", "no broker");
+        let all = metrics(measured, "x86_64", (None, "no broker"));
         all.into_iter().find(|metric| metric.id == id).unwrap()
     }
 
@@ -320,7 +325,16 @@ mod tests {
         assert_eq!(of(&measured, "telemetry").value, None);
         assert_eq!(of(&measured, "telemetry").note.unwrap(), "no broker");
         assert_eq!(of(&measured, "telemetry").against_seed, Grade::None);
-        assert_eq!(metrics(&measured, "x86_64", "").len(), TARGETS.len());
+        let slow = metrics(&measured, "x86_64", (Some(21.0), ""));
+        let slow = slow.iter().find(|metric| metric.id == "telemetry").unwrap();
+        assert_eq!(
+            (slow.against_seed, slow.against_ours),
+            (Grade::Pass, Grade::Fail)
+        );
+        assert_eq!(
+            metrics(&measured, "x86_64", (None, "")).len(),
+            TARGETS.len()
+        );
     }
 
     #[test]

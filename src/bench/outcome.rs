@@ -170,6 +170,9 @@ pub struct Replayed {
 pub struct Broker {
     pub address: String,
     pub round_trips: Histogram,
+    /// From an alarm, over the queue on disk and the broker, to a reader.
+    #[serde(default)]
+    pub alarms: Option<Histogram>,
 }
 
 /// One figure with what it is held against.

@@ -38,6 +38,10 @@ fn page_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
         of_engine(page, engine)?;
     }
     if let Some(broker) = &outcome.broker {
+        let mut lines = vec![tail("round trip", "a", &broker.round_trips)];
+        if let Some(alarms) = &broker.alarms {
+            lines.push(tail("alarm", "b", alarms));
+        }
         let plot = Plot {
             title: "Round trip to the broker".to_owned(),
             caption: format!(
@@ -47,7 +51,7 @@ fn page_of(page: &mut String, outcome: &Outcome) -> std::fmt::Result {
             ),
             x: Axis::Tail,
             y: Axis::Log("ms"),
-            lines: vec![tail("round trip", "a", &broker.round_trips)],
+            lines,
             marks: vec![],
         };
         write!(

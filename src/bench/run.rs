@@ -23,8 +23,11 @@ use super::verdict::{Doubt, verdict};
 use crate::clock::{Clock, SystemClock};
 use crate::engine::torch::{TorchConfig, locate};
 use crate::health::Probe;
+use crate::histogram::Histogram;
 use crate::model::{ModelError, ModelFile};
 
+/// Alarms published over the broker.
+const ALARMS: u64 = 500;
 /// Round trips to the broker.
 const ROUND_TRIPS: u64 = 200;
 /// Between rows in phases `sustained` and `dense`: 100.3 and 997 rows a second. `/proc/stat`, by which
@@ -86,7 +89,7 @@ pub fn run(
         missing: RefCell::default(),
     };
     let broker = bench.broker();
-    let telemetry = telemetry_note(broker.as_ref());
+    let telemetry = telemetry(broker.as_ref());
     let mut probe = Probe::new(&options.root, &folder.0);
     let mut engines = Vec::new();
     for &engine in &options.engines {
@@ -94,7 +97,11 @@ pub fn run(
             break;
         }
         if let Some(mut measured) = bench.engine(engine, &mut probe) {
-            measured.metrics = metrics(&measured, &machine.architecture, &telemetry);
+            measured.metrics = metrics(
+                &measured,
+                &machine.architecture,
+                (telemetry.0, &telemetry.1),
+            );
             engines.push(measured);
         }
     }
@@ -140,7 +147,13 @@ impl Bench<'_> {
         let address = self.options.broker.as_deref()?;
         (self.show)("broker", 0.0);
         match broker::round_trips(address, ROUND_TRIPS) {
-            Ok(broker) => Some(broker),
+            Ok(mut broker) => {
+                match broker::alarms(address, self.folder, ALARMS) {
+                    Ok(alarms) => broker.alarms = Some(alarms),
+                    Err(error) => self.miss("alarms to the broker", error),
+                }
+                Some(broker)
+            }
             Err(error) => {
                 self.miss("broker", error);
                 None
@@ -360,19 +373,17 @@ impl Bench<'_> {
     }
 }
 
-/// Alarms leave this version by the log and stdout only.
-fn telemetry_note(broker: Option<&Broker>) -> String {
-    let none = "alarms are not published over MQTT by this version";
-    match broker {
-        None => none.to_owned(),
-        Some(broker) => {
-            let p99 = broker.round_trips.quantile(0.99).unwrap_or_default();
-            format!(
-                "{none}; round trip to the broker {:.2} ms (p99)",
-                p99.as_secs_f64() * 1e3
-            )
-        }
-    }
+/// Milliseconds from an alarm to a reader at the broker, and how much of it is the broker's.
+fn telemetry(broker: Option<&Broker>) -> (Option<f64>, String) {
+    let p99 = |times: &Histogram| times.quantile(0.99).unwrap_or_default().as_secs_f64() * 1e3;
+    let Some(broker) = broker else {
+        return (None, "needs --broker".to_owned());
+    };
+    let note = format!(
+        "the round trip of a message alone {:.2} ms (p99)",
+        p99(&broker.round_trips)
+    );
+    (broker.alarms.as_ref().map(p99), note)
 }
 
 /// A folder for the service, on a disk where there is one: what is written to memory is not counted.

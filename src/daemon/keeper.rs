@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
 use crate::history::{Bucket, History, Plan};
 use crate::message::Message;
-use crate::output::mqtt::ToldAlarm;
+use crate::output::mqtt::{Told, ToldAlarm};
 use crate::pipeline::{Stream, StreamState};
 use crate::state::{AlarmLog, Span, StateError, StateStore};
 
@@ -49,15 +49,15 @@ enum Keep {
 
 impl Keeper {
     /// Keeps things in `folder` from now on, where that is there (systemd's `StateDirectory=` makes
-    /// it), and lets `stream` go on from what it holds. `told` are alarms that were told as raised and
-    /// not as cleared: one that was raised after the state was saved stands on under its id.
+    /// it), and lets `stream` go on from what it holds. `told` is what was told of alarms: what
+    /// the state does not know of it, as it was saved before, is caught up on.
     ///
     /// # Errors
     /// The thread cannot be started.
     pub fn start(
         folder: &Path,
         stream: Option<&mut Stream>,
-        told: &[ToldAlarm],
+        told: Option<&Told>,
     ) -> std::io::Result<Self> {
         let folder = folder.to_owned();
         if !folder.is_dir() {
@@ -165,30 +165,41 @@ impl KeepSender {
     }
 }
 
-fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: &[ToldAlarm]) {
+fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: Option<&Told>) {
     let Some(state) = store.load() else {
+        if let Some(told) = told {
+            catch_up(stream, None, told);
+        }
         return;
     };
     let now = SystemClock.now();
     let mut resumed = stream.resume(state, now);
-    resumed.open.extend(adopt(stream, resumed.last_frame, told));
+    if let Some(told) = told {
+        catch_up(stream, resumed.last_frame, told);
+        resumed.open = stream.open_ids();
+    }
     log::info!(target: "state", MESSAGE_ID = Message::Resumed.id(); "{resumed}");
     if let Err(error) = alarms.end_all_but(&resumed.open, resumed.last_frame.unwrap_or(now)) {
         log::warn!(target: "state", "{error}");
     }
 }
 
-/// The alarm that was told in the moment before a crash, in which the state was not saved any more:
-/// it must not be raised a second time under another id. Gives its id.
-fn adopt(stream: &mut Stream, saved: Option<Timestamp>, told: &[ToldAlarm]) -> Option<String> {
+/// A crash may have come between telling of an alarm and saving the state, at `saved`: what was told as
+/// raised must not be raised a second time under another id, and what was told as cleared stands no more.
+fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &Told) {
+    let open = stream.pipeline().machine().open();
+    if open.is_some_and(|open| told.was_cleared(&open.id, open.raised_at)) {
+        stream.forget_open();
+    }
     let model = stream.pipeline().model_name().to_owned();
     let is_meant = |told: &&ToldAlarm| {
         let is_later = saved.is_none_or(|saved| told.raised_at > saved);
         told.kind == AlarmKind::Anomaly && told.model == model && is_later
     };
-    let told = told.iter().rev().find(is_meant)?;
-    let taken = stream.adopt(&told.id, told.raised_at, told.score, told.threshold);
-    taken.then(|| told.id.clone())
+    if let Some(told) = told.open().iter().rev().find(is_meant) {
+        // Where another one stands, this one is told as cleared.
+        stream.adopt(&told.id, told.raised_at, told.score, told.threshold);
+    }
 }
 
 struct Writer {

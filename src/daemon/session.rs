@@ -92,14 +92,12 @@ impl Session {
             .post
             .take()
             .map(|config| Unposted::open(config, &folder));
-        let told = unposted
-            .as_ref()
-            .map_or_else(Vec::new, |unposted| unposted.told_open().to_vec());
         let mut stream = match &mut prepared.plan {
             Plan::Watch(stream) => Some(&mut **stream),
             Plan::Learn(_) => None,
         };
-        let keeper = Keeper::start(&folder, stream.as_deref_mut(), &told)
+        let told = unposted.as_ref().map(Unposted::told);
+        let keeper = Keeper::start(&folder, stream.as_deref_mut(), told)
             .context("cannot start the thread that keeps the state")?;
         if let Some(unposted) = unposted {
             let open = stream.map_or_else(Vec::new, |stream| stream.open_ids());
@@ -298,7 +296,7 @@ impl Session {
             true => None,
             // What runs goes on; only its place is another one.
             false => {
-                let keeper = Keeper::start(folder, None, &[]);
+                let keeper = Keeper::start(folder, None, None);
                 let keeper = keeper.context("cannot start the thread that keeps the state")?;
                 Some(std::mem::replace(&mut self.keeper, keeper))
             }

@@ -27,7 +27,7 @@ mod told;
 mod words;
 
 pub use score::ScoreSlot;
-pub use told::{KnownAlarm, ToldAlarm};
+pub use told::{KnownAlarm, Told, ToldAlarm};
 pub use words::{HealthWords, StateWords};
 
 use std::io;
@@ -44,7 +44,6 @@ use crate::alarm::AlarmEvent;
 use crate::broker::BrokerConfig;
 use crate::message::Message;
 use courier::Courier;
-use told::Told;
 
 const LOG_TARGET: &str = "out-mqtt";
 
@@ -92,7 +91,7 @@ enum Word {
 pub struct Unposted {
     config: MqttOutputConfig,
     queue: Queue,
-    told: Option<Told>,
+    told: Told,
 }
 
 /// The running output.
@@ -118,14 +117,14 @@ impl Unposted {
         let queue = open_queue(state, config.queue_bytes);
         Unposted {
             config,
-            told: Told::read(queue.note()),
+            told: Told::read(queue.note()).unwrap_or_default(),
             queue,
         }
     }
 
-    /// Alarms that were told as raised and not as cleared.
-    pub fn told_open(&self) -> &[ToldAlarm] {
-        self.told.as_ref().map_or(&[], Told::open)
+    /// What the broker's readers were told of alarms.
+    pub fn told(&self) -> &Told {
+        &self.told
     }
 
     /// Starts the output's thread; `state` is the folder that it was opened with.
@@ -145,7 +144,7 @@ impl Unposted {
         let courier = Courier::new(
             self.config,
             self.queue,
-            self.told.unwrap_or_default(),
+            self.told,
             inbox,
             scores.clone(),
             Arc::clone(&view),

@@ -246,6 +246,11 @@ impl Queue {
         side.lane.deliver(number)
     }
 
+    /// The message that [`Queue::next`] gave last was not sent after all.
+    pub fn take_back(&mut self, class: Class, number: u64) {
+        self.sides[class as usize].lane.take_back(number);
+    }
+
     /// The connection was lost: what was sent and not confirmed is sent again.
     pub fn rewind(&mut self) {
         for side in &mut self.sides {

@@ -8,9 +8,9 @@ use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::broker::Broker;
-use super::daemon::{Site, feed};
+use super::daemon::feed;
 use super::subscriber::Subscriber;
-use super::{config, cycle, once};
+use super::{cycle, once, site};
 
 const KILLS: usize = 50;
 
@@ -20,8 +20,7 @@ fn fifty_kills_lose_no_alarm_and_give_none_two_ids() {
         return;
     };
     let subscriber = Subscriber::new(broker.port);
-    let site = Site::new(&config(broker.port, ""));
-    std::fs::create_dir(site.path("state")).unwrap();
+    let site = site(broker.port, "");
     for kill in 0..KILLS {
         let daemon = site.run();
         let mut stream = site.connect();

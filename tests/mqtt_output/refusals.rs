@@ -6,7 +6,7 @@ use std::process::Command;
 use super::broker::{self, Broker};
 use super::daemon::{Site, feed};
 use super::subscriber::Subscriber;
-use super::{config, cycle};
+use super::{config, cycle, site};
 
 #[test]
 fn a_password_file_lets_us_in_and_a_wrong_one_is_named() {
@@ -27,10 +27,10 @@ fn a_password_file_lets_us_in_and_a_wrong_one_is_named() {
     let mut options = rumqttc::MqttOptions::new("reader", "127.0.0.1", broker.port);
     options.set_credentials("anomalyd", "right");
     let subscriber = Subscriber::with(options);
-    let site = Site::new(&config(
+    let site = site(
         broker.port,
         "username = \"anomalyd\"\npassword_file = \"@/secret\"\n",
-    ));
+    );
     std::fs::write(site.path("secret"), "wrong\n").unwrap();
     let daemon = site.run();
     daemon.until_log("refused the login; check username and password_file");
@@ -99,10 +99,10 @@ fn a_broker_is_trusted_by_its_certificate_only() {
 
 #[test]
 fn a_broker_that_takes_no_long_messages_gets_the_alarm_in_short() {
-    let broker = Broker::start_with(|_| "allow_anonymous true\nmax_packet_size 1500\n".to_owned());
+    let broker = Broker::start_with(|_| "allow_anonymous true\nmax_packet_size 700\n".to_owned());
     let Some(broker) = broker else { return };
     let subscriber = Subscriber::new(broker.port);
-    let site = Site::new(&config(broker.port, "health_every = \"0s\"\n"));
+    let site = site(broker.port, "health_every = \"0s\"\n");
     let daemon = site.run();
     subscriber.until("pi/status", "online", |all| !all.is_empty());
     feed(&mut site.connect(), &cycle(0));

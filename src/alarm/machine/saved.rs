@@ -58,6 +58,11 @@ impl AlarmMachine {
         self.open = Some(open);
         true
     }
+
+    /// The alarm that stands ended after the state was saved that this machine went on from.
+    pub fn forget_open(&mut self) {
+        self.open = None;
+    }
 }
 
 impl OpenAlarm {

@@ -73,7 +73,7 @@ impl Courier {
             scores,
             view,
             state: StateWords {
-                state: "watching".to_owned(),
+                state: "starting".to_owned(),
                 ..StateWords::default()
             },
             status_is_old: true,

@@ -88,7 +88,9 @@ impl MqttOutputConfig {
                     "name": "State",
                     "unique_id": format!("{id}_state"),
                     "device_class": "enum",
-                    "options": ["watching", "alarm", "learning", "degraded", "stuck", "offline"],
+                    "options": [
+                        "starting", "watching", "alarm", "learning", "degraded", "stuck", "offline",
+                    ],
                     "state_topic": status,
                     "value_template": "{{ value_json.state }}",
                 },

@@ -124,9 +124,10 @@ impl Link {
         self.publish_as(topic, payload, sent, retain, QoS::AtLeastOnce)
     }
 
-    /// As [`Link::publish`]; whether it arrives is never known.
+    /// As [`Link::publish`]; whether it arrives is never known, and it takes no room from others.
     pub fn publish_once(&mut self, topic: &str, payload: Vec<u8>) -> bool {
-        self.publish_as(topic, payload, Sent::Other, false, QoS::AtMostOnce)
+        self.unnumbered.len() < OTHERS / 2
+            && self.publish_as(topic, payload, Sent::Other, false, QoS::AtMostOnce)
     }
 
     fn publish_as(
@@ -153,6 +154,11 @@ impl Link {
 
     pub fn say_goodbye(&mut self) -> bool {
         self.client.try_disconnect().is_ok()
+    }
+
+    /// One of the queue that cannot be sent: it counts as arrived with the next one that has.
+    pub fn leave_out(&mut self, class: Class, number: u64) {
+        self.on_the_way.push_back((class, number, true));
     }
 
     /// One of the queue has arrived: gives how far everything of its class has.

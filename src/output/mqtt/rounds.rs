@@ -18,12 +18,12 @@ use crate::output::queue::Class;
 const HELD: Duration = Duration::from_secs(10);
 /// So often a connection breaks at one message before that is sent in short.
 const BREAKS: u32 = 3;
-/// What a short message has at most; no broker is set up to refuse it.
-const SHORT: usize = 1_024;
 /// The share of the patience at the end that is for what waits; the rest is for the goodbye.
 const FOR_THE_REST: f64 = 0.6;
 /// At the end nobody waits longer than this for what can be delivered next time.
 const LAST: Duration = Duration::from_secs(10);
+/// How long the goodbye to the broker may take.
+const GOODBYE: Duration = Duration::from_millis(500);
 /// As good as for ever.
 const LATER: Duration = Duration::from_secs(86_400);
 
@@ -38,6 +38,8 @@ struct Rounds {
     allowance: Allowance,
     /// The message at which the last connections broke, and how often.
     breaks: Option<(Class, u64, u32)>,
+    /// Payloads of this size and above are sent in short: the broker does not take them.
+    too_long: usize,
     /// The reason that was logged last.
     said: String,
 }
@@ -50,6 +52,8 @@ struct Progress {
     is_there: bool,
     status_is_out: bool,
     goodbye: bool,
+    /// When to wait for its end no longer.
+    goodbye_until: Option<Instant>,
     /// When to stop delivering what waits.
     until: Option<Instant>,
 }
@@ -70,6 +74,7 @@ impl Courier {
         let mut rounds = Rounds {
             allowance: Allowance::new(self.config.catch_up_per_second),
             breaks: None,
+            too_long: usize::MAX,
             said: String::new(),
         };
         let mut backoff = Backoff::new();
@@ -84,6 +89,7 @@ impl Courier {
                 End::Another => {
                     self.is_another = false;
                     rounds.said.clear();
+                    rounds.too_long = usize::MAX;
                     rounds.allowance = Allowance::new(self.config.catch_up_per_second);
                     backoff = Backoff::new();
                     continue;
@@ -160,6 +166,7 @@ impl Courier {
         loop {
             if let Some(patience) = self.finishing
                 && progress.until.is_none()
+                && !progress.goodbye
             {
                 if !progress.is_there {
                     return End::Finished;
@@ -173,14 +180,18 @@ impl Courier {
             if progress.is_in {
                 self.send(&mut link, rounds, progress);
             }
-            if !progress.is_there {
-                self.store_readings();
+            if progress
+                .goodbye_until
+                .is_some_and(|until| Instant::now() >= until)
+            {
+                return self.ended();
             }
             let wake = self.next_time().min(match progress.is_there {
                 true => rounds.allowance.next(self.config.catch_up_per_second),
                 false => Instant::now() + LATER,
             });
-            let wake = wake.min(progress.until.unwrap_or(wake));
+            let limits = [progress.until, progress.goodbye_until];
+            let wake = limits.into_iter().flatten().fold(wake, Instant::min);
             tokio::select! {
                 word = self.inbox.recv() => match word {
                     Some(word) => self.take(word),
@@ -299,6 +310,8 @@ impl Courier {
         if leaves && self.is_done(link, progress) {
             let topic = self.config.topic(words::STATUS);
             progress.goodbye = link.publish(&topic, self.config.offline(), Sent::Status, true);
+            progress.until = None;
+            progress.goodbye_until = Some(Instant::now() + GOODBYE);
             return;
         }
         if self.status_is_old && !progress.status_is_out {
@@ -352,20 +365,23 @@ impl Courier {
             let Some((last, payload)) = parts(&next.content) else {
                 // Only a hand that wrote into the files makes such a one.
                 log::error!(target: LOG_TARGET, "a message of the queue has no topic; it is left out");
-                let _ = self.queue.deliver(next.class, next.number);
+                link.leave_out(next.class, next.number);
                 continue;
             };
-            let breaks = rounds.breaks_at(next.class, next.number);
-            let payload = match breaks >= BREAKS && payload.len() > SHORT {
+            let is_too_long = rounds.breaks_at(next.class, next.number) == BREAKS;
+            if is_too_long {
+                rounds.too_long = rounds.too_long.min(payload.len());
+            }
+            let payload = match payload.len() >= rounds.too_long {
                 true => short(payload),
                 false => payload.to_vec(),
             };
-            if breaks == BREAKS {
+            if is_too_long {
                 log::error!(
                     target: LOG_TARGET,
                     MESSAGE_ID = Message::OutputFailed.id();
-                    "{} closes the connection at a message of {} bytes on {}; from now on it is tried \
-                     with {} bytes. See that the broker takes messages of this size and lets this user \
+                    "{} closes the connection at a message of {} bytes on {}; from now on such \
+                     are sent in short, with {} bytes. See that the broker takes messages of this size and lets this user \
                      write there",
                     self.broker(),
                     next.content.len(),
@@ -374,7 +390,7 @@ impl Courier {
                 );
             }
             if !link.publish(&self.config.topic(last), payload, sent, false) {
-                self.queue.rewind();
+                self.queue.take_back(next.class, next.number);
                 return;
             }
         }
@@ -476,6 +492,7 @@ mod tests {
         let mut rounds = Rounds {
             allowance: Allowance::new(1),
             breaks: None,
+            too_long: usize::MAX,
             said: String::new(),
         };
         let at = |number| Some((Class::Alarm, number));

@@ -57,6 +57,11 @@ impl Told {
         &self.open
     }
 
+    /// Whether the alarm was told as cleared not long ago.
+    pub fn was_cleared(&self, id: &str, raised_at: Timestamp) -> bool {
+        self.was_raised(id, raised_at) && !self.is_open(id, raised_at)
+    }
+
     fn was_raised(&self, id: &str, raised_at: Timestamp) -> bool {
         let same = |(told, at): &(String, Timestamp)| told == id && *at == raised_at;
         self.raised.iter().any(same)
@@ -268,6 +273,7 @@ mod tests {
         );
         let mut told = told(&[raised.clone(), cleared.clone()]);
         assert!(!told.take(&raised) && !told.take(&cleared));
+        assert!(told.was_cleared("a", a.raised_at) && !told.was_cleared("b", a.raised_at));
         assert!(told.open().is_empty());
         assert!(told.note().len() < 200);
     }

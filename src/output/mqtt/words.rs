@@ -24,7 +24,7 @@ const LONG: usize = LONGEST_MESSAGE / 2;
 /// How the service is.
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 pub struct StateWords {
-    /// `watching`, `learning`, `degraded` or `stuck`.
+    /// `starting`, `watching`, `learning`, `degraded` or `stuck`.
     pub state: String,
     /// How far learning has come, or what is degraded and why.
     pub text: Option<String>,

@@ -350,6 +350,11 @@ impl Lane {
         }
     }
 
+    /// The message `number`, the last one given, was not sent.
+    pub fn take_back(&mut self, number: u64) {
+        self.sent = self.sent.min(number.saturating_sub(1));
+    }
+
     /// What was sent and not said to be delivered is to be sent again.
     pub fn rewind(&mut self) {
         self.sent = self.delivered;
@@ -385,6 +390,7 @@ impl Lane {
     /// Drops the oldest file; gives how many messages were lost with it. None where there is nothing
     /// to drop.
     pub fn drop_oldest(&mut self) -> io::Result<Option<usize>> {
+        self.forget_spent();
         let waits = self.parts.front().is_some_and(|p| !p.waiting.is_empty());
         if !waits {
             return Ok(None);

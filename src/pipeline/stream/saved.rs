@@ -149,6 +149,11 @@ impl Stream {
         }
     }
 
+    /// The anomaly that stands was told as cleared after the state was saved.
+    pub fn forget_open(&mut self) {
+        self.pipeline.machine.forget_open();
+    }
+
     /// Takes on an alarm of this model that was told and that the state does not know; false where
     /// another one stands.
     pub fn adopt(&mut self, id: &str, raised_at: Timestamp, score: f64, gain: f64) -> bool {
