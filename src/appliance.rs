@@ -164,10 +164,12 @@ fn clear(
     report: &Report,
     steps: &mut Steps,
 ) -> Result<(), ProvisionError> {
+    card.remove_filler()?;
     card.write_result(&report.text, steps)?;
     for file in checked.files.iter().filter_map(|one| one.card.as_deref()) {
         card.wipe(file, steps)?;
     }
+    card.wipe_free_room(steps)?;
     card.wipe(file, steps)
 }
 

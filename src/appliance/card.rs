@@ -10,6 +10,7 @@ use std::process::Command;
 use std::time::{Duration, SystemTime};
 
 use nix::errno::Errno;
+use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
 use super::apply::{Steps, sync_folder};
@@ -23,6 +24,10 @@ const MARK: &[u8] = b"# taken over by anomalyd\n";
 const SECTOR: usize = 512;
 /// The result is a multiple of this long, so that most results fit in the place of the one before.
 const RESULT_BYTES: usize = 4096;
+/// Zeros in all the room that is free, for a moment.
+const FILLER: &str = "anomalyd-wipe.tmp";
+/// The partition has 64 MiB. What is larger is another one, and not filled.
+const LARGEST_CARD: u64 = 512 << 20;
 /// A FAT has local times, which are read as UTC.
 const ZONES: Duration = Duration::from_secs(14 * 3600);
 
@@ -147,6 +152,33 @@ impl Card {
         wipe().map_err(|error| ProvisionError::new(path, "cannot be removed", error))
     }
 
+    /// Overwrites all the room that is free, once: where a user corrected the file, or an editor saved it
+    /// anew, its versions of before are there.
+    pub fn wipe_free_room(&mut self, steps: &mut Steps) -> Result<(), ProvisionError> {
+        let path = self.folder.join(FILLER);
+        let fail = |error| ProvisionError::new(&path, "cannot be written", error);
+        let about = statvfs(&self.folder).map_err(|error| fail(error.into()))?;
+        if about.blocks().saturating_mul(about.fragment_size()) > LARGEST_CARD {
+            return Ok(());
+        }
+        self.make_writable()?;
+        steps.take().map_err(fail)?;
+        let filled = fill(&path);
+        let removed = fs::remove_file(&path).and_then(|()| sync_folder(&path));
+        filled.and(removed).map_err(fail)
+    }
+
+    /// Removes what a run that was cut off has left of the filler, which takes all the room.
+    pub fn remove_filler(&mut self) -> Result<(), ProvisionError> {
+        let path = self.folder.join(FILLER);
+        if !path.exists() {
+            return Ok(());
+        }
+        self.make_writable()?;
+        fs::remove_file(&path)
+            .map_err(|error| ProvisionError::new(&path, "cannot be removed", error))
+    }
+
     fn make_writable(&mut self) -> Result<(), ProvisionError> {
         if access(&self.folder, AccessFlags::W_OK) != Err(Errno::EROFS) {
             return Ok(());
@@ -182,6 +214,22 @@ impl Drop for Card {
             log::warn!(target: "provision", "{}: stays writable: {error}", self.folder.display());
         }
     }
+}
+
+/// Writes zeros until there is no room.
+fn fill(path: &Path) -> io::Result<()> {
+    let mut file = File::create(path)?;
+    let zeros = vec![0; 1 << 18];
+    loop {
+        match file.write(&zeros) {
+            Ok(0) => break,
+            Ok(_) => {}
+            Err(error) if error.kind() == io::ErrorKind::StorageFull => break,
+            Err(error) if error.kind() == io::ErrorKind::Interrupted => {}
+            Err(error) => return Err(error),
+        }
+    }
+    file.sync_all()
 }
 
 /// The bytes of a file; `None` when they are more.

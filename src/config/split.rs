@@ -73,7 +73,7 @@ impl Statement {
     /// The statement that `text` begins with. After one that does not end, `hopeless` is set, and every
     /// statement is taken to be one line: searching for ends on and on would take for ever.
     fn read(text: &str, hopeless: &mut bool) -> Statement {
-        let start = text.len() - text.trim_start_matches([' ', '\t']).len();
+        let start = text.len() - text.trim_start_matches([' ', '\t', '\u{feff}']).len();
         let rest = &text[start..];
         let (kind, name) = match rest.as_bytes().first() {
             None | Some(b'#' | b'\r' | b'\n') => (Kind::Nothing, ""),
