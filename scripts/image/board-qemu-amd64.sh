@@ -11,6 +11,8 @@ kernel_name=vmlinuz
 device_tree=
 # Discoverable Partitions: root of this architecture.
 root_type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709
+# Of zstd, from 1 to 22: a smaller image, or one that is made sooner.
+squash_level=6
 
 early_modules="virtio_pci virtio_blk squashfs overlay ext4 i6300esb"
 board_modules="virtio_net virtio_rng virtio_console qemu_fw_cfg xhci-pci usb-storage"

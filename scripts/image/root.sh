@@ -158,5 +158,5 @@ cp "$boot"/boot/vmlinuz-* "$work/kernel"
 find "$root" -exec touch -h -d "@$SOURCE_DATE_EPOCH" {} +
 rm -f "$work/root.squashfs"
 # SOURCE_DATE_EPOCH is mksquashfs' own; the files' dates are set above.
-mksquashfs "$root" "$work/root.squashfs" -comp zstd -Xcompression-level 19 -b 256K -noappend -no-xattrs -quiet -no-progress
+mksquashfs "$root" "$work/root.squashfs" -comp zstd -Xcompression-level "$squash_level" -b 256K -noappend -no-xattrs -quiet -no-progress
 chmod a+r "$work"/*
