@@ -1,7 +1,7 @@
 #!/bin/bash
 # After a pulled plug and a start, inside: a line a finding, "good WHAT" or "bad WHAT: why".
-#   after_pull.sh CONFIGURATION JOURNAL      the last numbers that were safe
-configuration=$1 journal=$2
+#   after_pull.sh CONFIGURATION JOURNAL PULLS     the last numbers that were safe; pulls since the last time
+configuration=$1 journal=$2 pulls=$3
 
 good() { echo "good $*"; }
 bad() { echo "bad $*"; }
@@ -31,16 +31,16 @@ journal_kept() {
     [ "$journal" = 0 ] || journalctl -q -t pull -o cat | grep -q "^pull $journal "
 }
 
-# Each file since the last time, closed first. At most the one that was written when the plug was pulled
-# may be torn; journald has set that aside with a ~ at the end.
+# Each file since the last time, closed first. Of each pull the file that was written at that moment may
+# be torn, and no other; journald has set those aside with a ~ at the end.
 journal_sound() {
     local folder file torn bad=0 since=/data/appliance-test-seen
     folder=/var/log/journal/$(cat /etc/machine-id)
     journalctl --rotate
     [ -e "$since" ] || touch -d @0 "$since"
-    torn=$(ls -t "$folder"/*.journal~ 2>/dev/null | head -n 1)
+    torn=$(ls -t "$folder"/*.journal~ 2>/dev/null | head -n "$pulls")
     for file in $(find "$folder" -name 'system@*' -newer "$since"); do
-        [ "$file" != "$torn" ] || continue
+        ! grep -qxF "$file" <<<"$torn" || continue
         journalctl --verify --file="$file" || bad=1
     done
     touch "$since"

@@ -7,8 +7,8 @@ import time
 from checks_start import shipped_model
 
 ADDRESS = "10.0.2.77"
-# Stands nowhere else: to be looked for in the card's raw bytes. Not in the bad file, which the good one
-# replaces as on any computer: in the free space of a FAT old versions stay, and only who wrote them knows.
+# Stands nowhere else: to be looked for in the card's raw bytes. In the bad file too, which the good one
+# replaces as on any computer: the old version stays in the free space of the FAT, and is wiped with it.
 SECRET = "wiped-7f3a9c51"
 
 GOOD = """# {secret}\r
@@ -34,7 +34,7 @@ gateway = "10.0.2.2"\r
 dns = ["10.0.2.3"]\r
 """
 
-BAD = """# the bad one
+BAD = """# {secret}
 model = "/usr/share/anomalyd/demo.pt"
 max_false_alarms_per_weak = 5
 
@@ -59,7 +59,7 @@ def put_good(card, folder):
 
 
 def put_bad(card):
-    card.write_fat(1, "anomalyd.toml", BAD.encode())
+    card.write_fat(1, "anomalyd.toml", BAD.format(secret=SECRET).encode())
 
 
 def result_of(card):
@@ -126,5 +126,5 @@ def wiped(report, card):
 
 def left(report, card):
     """The machine is off; the bad file has to be as it was."""
-    report.same("the bad file is unchanged", card.read_fat(1, "anomalyd.toml"), BAD.encode())
+    report.same("the bad file is unchanged", card.read_fat(1, "anomalyd.toml"), BAD.format(secret=SECRET).encode())
     report.check("the result is on the card", "anomalyd.toml:3" in (result_of(card) or ""))

@@ -72,7 +72,7 @@ def pulls(report, board, folder, count, seed):
     report.answers("after these it starts, provisioned as if nothing had been", machine.ready())
     checks_provision.good_inside(report, machine, folder)
     report.answers("models to swap are put in place", machine.run(SETUP))
-    total = 1
+    total, since = 1, early + 1
     for number in range(early + 1, count + 1):
         answer = machine.run(f"/etc/appliance-test/writer.sh {total * 1000}")
         if not answer.ok:
@@ -87,7 +87,8 @@ def pulls(report, board, folder, count, seed):
         safe = {what: last_safe(console, what, before) for what, before in safe.items()}
         machine = board.start()
         machine.wait_inside()
-        answer = machine.run(f"/etc/appliance-test/after_pull.sh {safe['configuration']} {safe['journal']}", 180)
+        answer = machine.run(f"/etc/appliance-test/after_pull.sh {safe['configuration']} {safe['journal']} {since}", 180)
+        since = 1
         boot_seconds.append(machine.seconds())
         findings = [line for line in answer.output.splitlines() if line.startswith(("good ", "bad "))]
         bad = [line for line in findings if line.startswith("bad ")]

@@ -5,6 +5,10 @@ checks_start.
 # Takes a minute by design, in both kinds of start.
 AFTER = ("anomalyd-healthy.service", "rauc-mark-good.service")
 
+# The guest's clock goes by instructions, 250 million a second, so that other load on the computer counts
+# only where the guest waits for it.
+COUNTED = ("-icount", "shift=2")
+
 
 def mask(card, *units):
     card.change_data(links=[(f"/overlay-etc/upper/systemd/system/{unit}", "/dev/null") for unit in units])
@@ -19,9 +23,9 @@ def measure(report, board, rounds):
         for way in seconds:
             if way == "without":
                 mask(board.card, "anomalyd.service")
-            machine = board.start()
+            machine = board.start(*COUNTED)
             machine.wait_inside()
-            machine.run("systemctl is-system-running --wait", 180)
+            machine.run("systemctl is-system-running --wait", 300)
             active = machine.look("systemctl is-active anomalyd || true")
             report.same(f"start {way} the service", active, {"with": "active", "without": "inactive"}[way])
             seconds[way].append(int(machine.look("systemctl show -P ActiveEnterTimestampMonotonic multi-user.target")) / 1e6)

@@ -48,6 +48,7 @@ def second_slot(report, machine):
     report.check("slot B holds what slot A holds", answer.ok, answer)
     if answer.ok:
         report.note(f"compared {answer.output.split()[0]} s after the kernel's start")
+    report.same("no unit failed on the first start", machine.look("systemctl --failed --no-legend --plain"), "")
 
 
 def install(machine, path):

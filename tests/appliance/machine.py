@@ -129,7 +129,7 @@ class Machine:
             # The first port is the PL011, ttyAMA0; the console is on the small one.
             swapped = "console=ttyAMA" in boot.command_line
             ports = ["console", "inside"] if swapped else ["inside", "console"]
-            command = [os.environ.get("QEMU_AARCH64", "qemu-system-aarch64"), "-M", "raspi4b", "-m", "2G", "-accel", "tcg,thread=multi"]
+            command = [os.environ.get("QEMU_AARCH64", "qemu-system-aarch64"), "-M", "raspi4b", "-m", "2G", "-accel", "tcg"]
             command += ["-dtb", os.path.join(self.work, "tree")]
             command += ["-drive", f"file={board.card.path},if=sd,format=raw,cache=unsafe"]
         else:
