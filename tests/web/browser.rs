@@ -11,7 +11,8 @@ const PATIENCE: Duration = Duration::from_secs(90);
 
 pub struct Browser {
     child: Child,
-    to: ChildStdin,
+    /// Until the end.
+    to: Option<ChildStdin>,
     from: BufReader<ChildStdout>,
 }
 
@@ -44,14 +45,14 @@ impl Browser {
             .spawn()
             .unwrap();
         Some(Browser {
-            to: child.stdin.take().unwrap(),
+            to: child.stdin.take(),
             from: BufReader::new(child.stdout.take().unwrap()),
             child,
         })
     }
 
     fn try_command(&mut self, command: &Value) -> Result<Value, String> {
-        writeln!(self.to, "{command}").unwrap();
+        writeln!(self.to.as_mut().unwrap(), "{command}").unwrap();
         let mut line = String::new();
         self.from.read_line(&mut line).unwrap();
         let mut answer: Value = serde_json::from_str(&line).unwrap_or_else(|_| panic!("{line:?}"));
@@ -133,11 +134,16 @@ impl Browser {
 
 impl Drop for Browser {
     fn drop(&mut self) {
-        // The end of its input ends it; this is for one that hangs.
-        let _ = nix::sys::signal::kill(
-            nix::unistd::Pid::from_raw(self.child.id() as i32),
-            nix::sys::signal::Signal::SIGINT,
-        );
+        // The end of its input ends it, and the browser with it.
+        self.to = None;
+        let started = Instant::now();
+        while started.elapsed() < Duration::from_secs(20) {
+            if let Ok(Some(_)) = self.child.try_wait() {
+                return;
+            }
+            std::thread::sleep(Duration::from_millis(20));
+        }
+        let _ = self.child.kill();
         let _ = self.child.wait();
     }
 }

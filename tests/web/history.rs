@@ -81,7 +81,7 @@ fn scores_and_extremes_are_kept_and_told() {
             .filter_map(|line| parsed(line)["score"].as_f64());
         scores.fold(0.0, f64::max)
     };
-    assert!(highest(&minutes) > 2.0 && highest(&minutes[..10]) < 1.0);
+    assert!(highest(&minutes) > 1.0 && highest(&minutes[..9]) < 0.5);
     let alarm = daemon.until_alarm("anomaly", "raised", 1);
     let table = lines(&history(&site, &["--since", "1h", "--sensor", "AIT201"]));
     assert!(

@@ -109,11 +109,13 @@ export function bars(svg, bars) {
   const most = bars.reduce((most, one) => Math.max(most, one.count), 1);
   const step = width / Math.max(bars.length, 1);
   const parts = [];
+  // Labels have room; the table beside has them all.
+  const every = Math.ceil(46 / step);
   bars.forEach(({ label, count }, i) => {
     const tall = count / most * (height - 36);
     const middle = step * (i + 0.5);
     parts.push(make('rect', { class: 'count', x: step * i + 2, width: Math.max(step - 4, 1), y: height - 18 - tall, height: tall }));
-    parts.push(make('text', { x: middle, y: height - 4, 'text-anchor': 'middle' }, label));
+    if (i % every === 0) parts.push(make('text', { x: middle, y: height - 4, 'text-anchor': 'middle' }, label));
     if (count > 0) parts.push(make('text', { x: middle, y: height - 22 - tall, 'text-anchor': 'middle' }, short(count)));
   });
   svg.replaceChildren(...parts);
