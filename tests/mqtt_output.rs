@@ -12,7 +12,6 @@ mod daemon;
 #[path = "mqtt/gate.rs"]
 mod gate;
 #[path = "sources/harness.rs"]
-#[allow(dead_code)]
 mod harness;
 #[path = "mqtt_output/kills.rs"]
 mod kills;

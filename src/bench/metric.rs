@@ -383,7 +383,7 @@ mod tests {
         measured.replayed = None;
         measured.start_seconds.clear();
         measured.model_load_seconds.clear();
-        for metric in metrics(&measured, "x86_64", "") {
+        for metric in metrics(&measured, "x86_64", (None, "")) {
             assert_eq!((metric.value, metric.against_seed), (None, Grade::None));
         }
     }

@@ -202,7 +202,7 @@ impl Queue {
     ///
     /// # Errors
     /// One cannot be read; it is left out and counted as dropped.
-    pub fn next(&mut self) -> io::Result<Option<Outgoing>> {
+    pub fn next_message(&mut self) -> io::Result<Option<Outgoing>> {
         for class in Class::ALL {
             let side = &mut self.sides[class as usize];
             match side.next() {
@@ -246,7 +246,7 @@ impl Queue {
         side.lane.deliver(number)
     }
 
-    /// The message that [`Queue::next`] gave last was not sent after all.
+    /// The message that [`Queue::next_message`] gave last was not sent after all.
     pub fn take_back(&mut self, class: Class, number: u64) {
         self.sides[class as usize].lane.take_back(number);
     }

@@ -17,7 +17,7 @@ fn open(folder: &Path) -> Queue {
 /// Everything there is to send, in order, without confirming any.
 fn rest(queue: &mut Queue) -> Vec<String> {
     let mut rest = Vec::new();
-    while let Some(next) = queue.next().unwrap() {
+    while let Some(next) = queue.next_message().unwrap() {
         rest.push(String::from_utf8(next.content).unwrap());
     }
     rest
@@ -40,7 +40,7 @@ fn alarms_go_first_and_each_class_in_order() {
     assert_eq!(rest(&mut queue), ["a1", "a2", "h1", "s1", "s2"]);
     assert!(!queue.has_next());
     queue.rewind();
-    let first = queue.next().unwrap().unwrap();
+    let first = queue.next_message().unwrap().unwrap();
     queue.deliver(first.class, first.number).unwrap();
     queue.rewind();
     assert_eq!(rest(&mut queue), ["a2", "h1", "s1", "s2"]);
@@ -53,7 +53,7 @@ fn another_run_goes_on_where_the_last_one_ended() {
     let mut number = 0;
     for run in 0..50 {
         let mut queue = open(folder.path());
-        let first = queue.next().unwrap();
+        let first = queue.next_message().unwrap();
         if let Some(first) = first {
             assert_eq!(first.content, format!("a{}", run - 1).into_bytes());
             assert!(first.number > number);
@@ -79,7 +79,7 @@ fn what_is_delivered_takes_no_room() {
         queue
             .push(Class::Alarm, text(&content), Some(b"note"), false)
             .unwrap();
-        let next = queue.next().unwrap().unwrap();
+        let next = queue.next_message().unwrap().unwrap();
         queue.deliver(next.class, next.number).unwrap();
     }
     let fill = queue.fill();
@@ -134,7 +134,7 @@ fn without_a_folder_messages_wait_in_memory() {
                 .is_err()
         );
     }
-    let first = queue.next().unwrap().unwrap();
+    let first = queue.next_message().unwrap().unwrap();
     queue.deliver(first.class, first.number).unwrap();
     assert_eq!(rest(&mut queue), ["1", "2"]);
     queue.rewind();
@@ -184,7 +184,7 @@ fn written(folder: &Path, count: usize, delivered: usize) -> Vec<String> {
         messages.push(message);
     }
     for _ in 0..delivered {
-        let next = queue.next().unwrap().unwrap();
+        let next = queue.next_message().unwrap().unwrap();
         queue.deliver(next.class, next.number).unwrap();
     }
     messages
