@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::password::password_file;
+use super::password::{others_may_read, password_file};
 use super::table::Table;
 use crate::config::mistake::Mistake;
 use crate::config::settings::{

@@ -55,7 +55,7 @@ fn credential_path(table: &Table<'_>, name: &str, mistakes: &mut Vec<Mistake>) -
     beside
 }
 
-fn others_may_read(path: &Path) -> bool {
+pub fn others_may_read(path: &Path) -> bool {
     use std::os::unix::fs::PermissionsExt;
     std::fs::metadata(path).is_ok_and(|about| about.permissions().mode() & 0o004 != 0)
 }
