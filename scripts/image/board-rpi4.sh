@@ -13,7 +13,7 @@ device_tree=broadcom/bcm2711-rpi-4-b.dtb
 # Discoverable Partitions: root of this architecture.
 root_type=b921b045-1df0-41c3-af44-4c6f280d3fae
 # Of zstd, from 1 to 22: a smaller image, or one that is made sooner.
-squash_level=19
+squash_level=15
 
 # In the initramfs: the card, the file systems, and the watchdog, so that systemd finds it.
 early_modules="sdhci-iproc bcm2835 gpio-regulator fixed reset-raspberrypi squashfs overlay ext4 bcm2835_wdt"

@@ -53,17 +53,22 @@ chmod 644 "$slot"/*
 fat "$work/boot.vfat" $boot_mib a0a1d002 BOOT "$slot"
 
 # ---- data: nothing but the word that slot B is empty
-data=$work/data
-mkdir -p "$data/rauc"
-: >"$data/rauc/empty-B"
-: >"$data/rauc/bad-B"
-dated "$data"
 rm -f "$work/data.ext4"
 truncate -s 128M "$work/data.ext4"
 # By its size now it would get blocks of 1 KiB; it may grow to 2 TiB.
 E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH mke2fs -q -F -t ext4 -b 4096 -i 16384 -L data -U a0a1d000-0000-4000-8000-0000000000d6 -m 1 \
     -E root_owner=0:0,hash_seed=a0a1d000-0000-4000-8000-0000000000d7,lazy_itable_init=1,lazy_journal_init=0,resize=536870912 \
-    -d "$data" "$work/data.ext4"
+    "$work/data.ext4"
+# Not by -d: that takes over when the files here were changed, which nobody can set.
+: >"$work/empty"
+E2FSPROGS_FAKE_TIME=$SOURCE_DATE_EPOCH debugfs -w -f - "$work/data.ext4" >"$work/debugfs.log" 2>&1 <<EOF
+mkdir rauc
+write $work/empty rauc/empty-B
+write $work/empty rauc/bad-B
+EOF
+# debugfs ends well whatever happened.
+e2fsck -fn "$work/data.ext4" >"$work/e2fsck.log" 2>&1 && debugfs -R 'stat rauc/bad-B' "$work/data.ext4" 2>/dev/null | grep -q 'Type: regular' \
+    || { cat "$work/debugfs.log" "$work/e2fsck.log" >&2; exit 1; }
 
 # ---- the card
 bytes=$(stat -c %s "$work/root.squashfs")
