@@ -26,10 +26,10 @@ from card import Card, decompressed
 from report import Report
 
 STEPS = {
-    "qemu-amd64": ["start", "slots", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "time", "pulls"],
+    "qemu-amd64": ["start", "slots", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "pulls"],
     "rpi4": ["start"],
 }
-MORE = {"qemu-amd64": ["panic", "torch"], "rpi4": ["time", "slots", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
+MORE = {"qemu-amd64": ["time", "panic", "torch"], "rpi4": ["time", "slots", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
 CARD = 2 << 30
 
 
