@@ -178,7 +178,7 @@ mod tests {
 
     #[test]
     fn a_day_of_any_plant_stays_within_what_it_may_write() {
-        for (sensors, minutes) in [(1, 1), (51, 1), (122, 1), (200, 2), (1_024, 10)] {
+        for (sensors, minutes) in [(1, 1), (51, 1), (115, 1), (116, 2), (200, 2), (1_024, 10)] {
             let plan = Plan::new((0..sensors).map(|i| format!("S{i}")).collect());
             assert_eq!(plan.bucket_nanos / MINUTE_NANOS, minutes, "{sensors}");
             assert!(

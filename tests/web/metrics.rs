@@ -29,6 +29,7 @@ fn kinds(text: &str) -> BTreeMap<String, String> {
 #[test]
 fn the_metrics_are_sound_and_documented() {
     let site = Site::new(WEB);
+    std::fs::create_dir(site.path("state")).unwrap();
     let daemon = site.run();
     let at = address(&daemon);
     feed(&mut site.connect(), &plant().lines[..300]);
