@@ -117,7 +117,14 @@ fn alarms_status_scores_and_health_are_published() {
         all.last().is_some_and(|one| one["online"] == true)
     });
     let mut stream = site.connect();
-    feed(&mut stream, &cycle(0));
+    // Up to the middle of the fault: the alarm stands, and everybody can see that it does.
+    let rows = cycle(0);
+    let (fault, rest) = rows.split_at(200);
+    feed(&mut stream, fault);
+    subscriber.until("pi/status", "an alarm", |all| {
+        all.last().is_some_and(|one| one["state"] == "alarm")
+    });
+    feed(&mut stream, rest);
     daemon.until_alarm("anomaly", "cleared", 1);
     let (alarms, told) = until_all_is_told(&subscriber, &[], &daemon);
     // The event as everywhere else, with an id and a text.
@@ -135,8 +142,9 @@ fn alarms_status_scores_and_health_are_published() {
     });
     let health = subscriber.until("pi/health", "readings", |all| !all.is_empty());
     assert!(health[0]["readings"]["rss_bytes"].as_u64().unwrap() > 1_000_000);
-    let states = subscriber.json_on("pi/status");
-    assert!(states.iter().any(|one| one["state"] == "alarm"));
+    subscriber.until("pi/status", "watching", |all| {
+        all.last().is_some_and(|one| one["state"] == "watching")
+    });
 
     // Home Assistant knows the device, and is told again when it starts.
     let announced = subscriber.json_on("homeassistant/device/anomalyd_pi/config");

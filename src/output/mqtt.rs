@@ -39,7 +39,7 @@ use tokio::sync::mpsc::{UnboundedSender, unbounded_channel};
 use tokio::sync::oneshot;
 
 use super::Sink;
-use super::queue::{Fill, QUEUE, Queue};
+use super::queue::{Class, Fill, QUEUE, Queue};
 use crate::alarm::AlarmEvent;
 use crate::broker::BrokerConfig;
 use crate::message::Message;
@@ -125,6 +125,17 @@ impl Unposted {
     /// What the broker's readers were told of alarms.
     pub fn told(&self) -> &Told {
         &self.told
+    }
+
+    /// Notes, before any alarm can be raised, which ones are older than this output.
+    pub fn begin(&mut self, known: &[KnownAlarm]) {
+        if self.told.begin(known)
+            && let Err(error) = self
+                .queue
+                .push(Class::Alarm, vec![], Some(&self.told.note()), true)
+        {
+            log::debug!(target: LOG_TARGET, "the queue cannot be written: {error}");
+        }
     }
 
     /// Starts the output's thread; `state` is the folder that it was opened with.

@@ -17,13 +17,15 @@ use crate::output::mqtt::{MqttOutputConfig, Unposted};
 /// Starts the output, which is told what a restart kept from being told: `open` are the ids of the
 /// alarms that stand.
 pub(super) fn start(
-    unposted: Unposted,
+    mut unposted: Unposted,
     state: &Path,
     open: Vec<String>,
     outputs: &mut Outputs,
 ) -> io::Result<()> {
+    let known = known(state);
+    unposted.begin(&known);
     let post = unposted.start(state)?;
-    post.sender().known(known(state), open);
+    post.sender().known(known, open);
     outputs.add_post(post)
 }
 
@@ -44,7 +46,9 @@ impl Session {
             post.reconfigure(config);
             return Ok(false);
         }
-        let post = Unposted::open(config, state)
+        let mut unposted = Unposted::open(config, state);
+        unposted.begin(&known(state));
+        let post = unposted
             .start(state)
             .context("cannot start the thread of the broker output")?;
         self.outputs.set_post(Some(post));

@@ -23,6 +23,10 @@ pub struct Told {
     open: Vec<ToldAlarm>,
     /// Id and time of the last alarms that were told as raised, oldest first.
     raised: Vec<(String, Timestamp)>,
+    /// Whether it was noted which alarms there were before anything was told,
+    begun: bool,
+    /// and the last of these, if there were any: they are no news.
+    before: Option<(String, Timestamp)>,
 }
 
 /// So many are remembered: an anomaly and a silence may interleave, never more.
@@ -51,6 +55,19 @@ impl Told {
     pub fn note(&self) -> Vec<u8> {
         // Plain data: there is nothing in it that JSON could not hold.
         serde_json::to_vec(self).unwrap_or_default()
+    }
+
+    /// Notes what was there before anything is told; true the first time. From then on every alarm is
+    /// news, the first one too.
+    pub fn begin(&mut self, known: &[KnownAlarm]) -> bool {
+        if self.begun {
+            return false;
+        }
+        self.begun = true;
+        self.before = known
+            .last()
+            .map(|alarm| (alarm.id.clone(), alarm.raised_at));
+        true
     }
 
     pub fn open(&self) -> &[ToldAlarm] {
@@ -113,17 +130,23 @@ impl Told {
         now: Timestamp,
     ) -> Vec<AlarmEvent> {
         let mut missing = Vec::new();
-        let last_told = known
-            .iter()
-            .rposition(|alarm| self.was_raised(&alarm.id, alarm.raised_at));
+        let last_told = known.iter().rposition(|alarm| {
+            let is_before =
+                |(id, at): &(String, Timestamp)| *id == alarm.id && *at == alarm.raised_at;
+            self.was_raised(&alarm.id, alarm.raised_at)
+                || self.before.as_ref().is_some_and(is_before)
+        });
+        let nothing_before = self.begun && self.before.is_none() && self.raised.is_empty();
         for (place, alarm) in known.iter().enumerate() {
             let stands = alarm.cleared_at.is_none() && open.contains(&alarm.id);
-            // Where nothing was ever told, old alarms are no news.
-            let is_news = match last_told {
+            let is_later = match last_told {
                 Some(last) => place > last,
-                None => stands,
+                // Where it is not known what was told, old alarms are no news.
+                None => nothing_before,
             };
-            if is_news && !self.was_raised(&alarm.id, alarm.raised_at) {
+            let was_told = self.was_raised(&alarm.id, alarm.raised_at)
+                || self.is_open(&alarm.id, alarm.raised_at);
+            if (is_later || stands) && !was_told {
                 missing.push(alarm.event(Transition::Raised, alarm.raised_at));
                 if !stands {
                     let time = alarm.cleared_at.unwrap_or(now);
@@ -262,6 +285,25 @@ mod tests {
         let alarms = [known("a", 1, Some(2)), known("b", 3, None)];
         let missing = Told::default().missing(&alarms, &["b".to_owned()], NOW);
         assert_eq!(said(&missing), [("b", Transition::Raised, 3.0)]);
+    }
+
+    #[test]
+    fn the_first_alarm_is_news_though_nothing_was_told_before_the_crash() {
+        let (old, first) = (known("a", 1, Some(2)), known("b", 3, Some(4)));
+        for before in [vec![], vec![old]] {
+            let mut told = Told::default();
+            assert!(told.begin(&before) && !told.begin(&before));
+            let told = Told::read(&told.note()).unwrap();
+            let alarms = [before, vec![first.clone()]].concat();
+            let missing = told.missing(&alarms, &[], NOW);
+            assert_eq!(
+                said(&missing),
+                [
+                    ("b", Transition::Raised, 3.0),
+                    ("b", Transition::Cleared, 4.0)
+                ]
+            );
+        }
     }
 
     #[test]
