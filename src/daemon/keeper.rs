@@ -168,14 +168,14 @@ impl KeepSender {
 fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: Option<&Told>) {
     let Some(state) = store.load() else {
         if let Some(told) = told {
-            catch_up(stream, None, told);
+            catch_up(stream, None, told, alarms);
         }
         return;
     };
     let now = SystemClock.now();
     let mut resumed = stream.resume(state, now);
     if let Some(told) = told {
-        catch_up(stream, resumed.last_frame, told);
+        catch_up(stream, resumed.last_frame, told, alarms);
         resumed.open = stream.open_ids();
     }
     log::info!(target: "state", MESSAGE_ID = Message::Resumed.id(); "{resumed}");
@@ -186,15 +186,25 @@ fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: 
 
 /// A crash may have come between telling of an alarm and saving the state, at `saved`: what was told as
 /// raised must not be raised a second time under another id, and what was told as cleared stands no more.
-fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &Told) {
+fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &Told, alarms: &AlarmLog) {
+    // The log is written before the state, too. One that cannot be read knows of no end.
+    let log = alarms.records().unwrap_or_default();
+    let is_logged = |id: &str, raised_at| {
+        log.iter()
+            .any(|record| record.is_same(id, raised_at) && record.cleared_at.is_some())
+    };
+    let is_over = |id: &str, raised_at| told.was_cleared(id, raised_at) || is_logged(id, raised_at);
     let open = stream.pipeline().machine().open();
-    if open.is_some_and(|open| told.was_cleared(&open.id, open.raised_at)) {
+    if open.is_some_and(|open| is_over(&open.id, open.raised_at)) {
         stream.forget_open();
     }
     let model = stream.pipeline().model_name().to_owned();
     let is_meant = |told: &&ToldAlarm| {
         let is_later = saved.is_none_or(|saved| told.raised_at > saved);
-        told.kind == AlarmKind::Anomaly && told.model == model && is_later
+        told.kind == AlarmKind::Anomaly
+            && told.model == model
+            && is_later
+            && !is_over(&told.id, told.raised_at)
     };
     if let Some(told) = told.open().iter().rev().find(is_meant) {
         // Where another one stands, this one is told as cleared.

@@ -130,6 +130,21 @@ impl Told {
         now: Timestamp,
     ) -> Vec<AlarmEvent> {
         let mut missing = Vec::new();
+        // First what was told before: it ends before the next one begins.
+        for told in &self.open {
+            let same =
+                |alarm: &&KnownAlarm| alarm.id == told.id && alarm.raised_at == told.raised_at;
+            let alarm = known.iter().find(same);
+            let cleared_at = alarm.and_then(|alarm| alarm.cleared_at);
+            if cleared_at.is_none() && open.contains(&told.id) {
+                continue;
+            }
+            let time = cleared_at.unwrap_or(now).max(told.raised_at);
+            missing.push(match alarm {
+                Some(alarm) => alarm.event(Transition::Cleared, time),
+                None => told.cleared(time),
+            });
+        }
         let last_told = known.iter().rposition(|alarm| {
             let is_before =
                 |(id, at): &(String, Timestamp)| *id == alarm.id && *at == alarm.raised_at;
@@ -153,20 +168,6 @@ impl Told {
                     missing.push(alarm.event(Transition::Cleared, time));
                 }
             }
-        }
-        for told in &self.open {
-            let same =
-                |alarm: &&KnownAlarm| alarm.id == told.id && alarm.raised_at == told.raised_at;
-            let alarm = known.iter().find(same);
-            let cleared_at = alarm.and_then(|alarm| alarm.cleared_at);
-            if cleared_at.is_none() && open.contains(&told.id) {
-                continue;
-            }
-            let time = cleared_at.unwrap_or(now).max(told.raised_at);
-            missing.push(match alarm {
-                Some(alarm) => alarm.event(Transition::Cleared, time),
-                None => told.cleared(time),
-            });
         }
         missing
     }
@@ -262,10 +263,10 @@ mod tests {
         assert_eq!(
             said(&missing),
             [
+                ("a", Transition::Cleared, 2.0),
                 ("b", Transition::Raised, 3.0),
                 ("b", Transition::Cleared, 4.0),
                 ("c", Transition::Raised, 5.0),
-                ("a", Transition::Cleared, 2.0),
             ]
         );
     }
