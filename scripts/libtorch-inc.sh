@@ -99,9 +99,9 @@ mapfile -t taken < <({ cut -f 2 "$work/loaded"; echo libtorch-dev; } | LC_ALL=C 
     for package in "${taken[@]}"; do
         echo "SRC_URI[$package.sha256sum] = \"$(apt-cache show --no-all-versions "$package" | sed -n 's/^SHA256: //p')\""
     done
-    printf '\n# What of it is installed: its path, and the name by which it is loaded.\n'
+    printf '\n# What of it is installed: its path, and the name by which it is loaded (":", since bitbake writes the list into shell text).\n'
     printf 'LIBTORCH_LIBRARIES = "\\\n'
-    LC_ALL=C sort "$work/loaded" | awk -F '\t' '{ print "    " $3 ";" $1 " \\" }'
+    LC_ALL=C sort "$work/loaded" | awk -F '\t' '{ print "    " $3 ":" $1 " \\" }'
     echo '"'
 } >"$work/new"
 cat "$work/new" >"$list"

@@ -42,6 +42,12 @@ findings=$("$linter/bin/oelint-adv" --release wrynose --quiet --relpaths --exit-
 
 scripts/crates-inc.sh --check
 
+# bitbake writes a list into the text of a shell function as it is: a ; in it breaks the parsing.
+grep -rhoE 'for [a-z]+ in \$\{[A-Z_]+\}' meta-layer --include='*.bb' --include='*.inc' | grep -oE '[A-Z_]+' | sort -u | while read -r list; do
+    ! sed -n "/^$list = /,/^[[:space:]]*\"\$/p" -r meta-layer/recipes-*/*/*.bb meta-layer/recipes-*/*/*.inc | grep -n '[;&|<>()]' \
+        || fail "$list is used in a shell function and holds what the shell would read as its own (above)"
+done
+
 # The series that is promised is the one that kas builds, at commits that were tried.
 series=$(sed -n 's/^LAYERSERIES_COMPAT_[^=]*= "\(.*\)"/\1/p' meta-layer/conf/layer.conf)
 grep -q "branch: $series" meta-layer/kas.yml || fail "meta-layer/kas.yml builds another series than $series"

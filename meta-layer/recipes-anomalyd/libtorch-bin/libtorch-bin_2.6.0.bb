@@ -31,7 +31,7 @@ LIBTORCH_DIR = "${libdir}/libtorch"
 do_install() {
     install -d ${D}${LIBTORCH_DIR}/lib ${D}${LIBTORCH_DIR}/include
     for library in ${LIBTORCH_LIBRARIES}; do
-        install -m 0644 "${S}/${library%%;*}" "${D}${LIBTORCH_DIR}/lib/${library##*;}"
+        install -m 0644 "${S}/${library%%:*}" "${D}${LIBTORCH_DIR}/lib/${library##*:}"
     done
     for library in libtorch libtorch_cpu libc10; do
         ln -s $library.so.2.6 ${D}${LIBTORCH_DIR}/lib/$library.so
