@@ -127,9 +127,11 @@ class Machine:
         console = ["-chardev", f"file,id=console,path={self.console_path}"]
         inside = ["-chardev", f"socket,id=inside,path={agent},server=on,wait=off"]
         if board.kind == "rpi4":
-            # The first port is the PL011, ttyAMA0; the console is on the small one.
-            swapped = "console=ttyAMA" in boot.command_line
-            ports = ["console", "inside"] if swapped else ["inside", "console"]
+            # One port for both: what comes over it is in the console's file, too.
+            console, ports = [], ["inside"]
+            inside[1] += f",logfile={self.console_path}"
+            with open(self.console_path, "wb"):
+                pass
             command = [os.environ.get("QEMU_AARCH64", "qemu-system-aarch64"), "-M", "raspi4b", "-m", "2G", "-accel", "tcg"]
             raspi4b.fit(os.path.join(self.work, "tree"))
             command += ["-dtb", os.path.join(self.work, "tree")]
@@ -150,7 +152,7 @@ class Machine:
         command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         line = boot.command_line
         if board.kind == "rpi4":
-            line += " " + raspi4b.ARGUMENTS
+            line = raspi4b.command_line(line)
         command += ["-kernel", os.path.join(self.work, "kernel"), "-append", line]
         if boot.initramfs is not None:
             command += ["-initrd", os.path.join(self.work, "initramfs")]

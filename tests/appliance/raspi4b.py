@@ -12,12 +12,21 @@ WITHOUT = [
     ("/emmc2bus/mmc@7e340000", ["vmmc-supply", "vqmmc-supply"]),
     ("/soc/mmc@7e300000", ["mmc-pwrseq", "non-removable"]),
 ]
-RADIO = "/soc/mmc@7e300000/wifi@1"
+# The radio, on that controller and on the large serial port, which a program can open only without it.
+RADIO = ["/soc/mmc@7e300000/wifi@1", "/soc/serial@7e201000/bluetooth"]
 # The HDMI part: the first touch of its registers is a fault that ends the kernel.
-NO_SUCH = ("hdmi@7ef", "clock@7ef", "interrupt-controller@7ef", "i2c@7ef")
+# The small serial port: opened by a program, its interrupt never ends.
+NO_SUCH = ("hdmi@7ef", "clock@7ef", "interrupt-controller@7ef", "i2c@7ef", "serial@7e215040")
 
-# Said to the kernel besides. The watchdog is there, but arming it resets the machine at once.
-ARGUMENTS = "module_blacklist=bcm2835_wdt"
+# Said to the kernel besides. The watchdog is there, but arming it resets the machine at once. One serial
+# port has to do for console and way in: systemd's progress stays off it.
+ARGUMENTS = "module_blacklist=bcm2835_wdt systemd.show_status=no"
+
+
+def command_line(line):
+    """The card's own, with the console on the port that works."""
+    words = ["console=ttyAMA0,115200" if word.startswith("console=ttyS") else word for word in line.split()]
+    return " ".join([*words, ARGUMENTS])
 
 
 def fit(tree):
@@ -29,7 +38,8 @@ def fit(tree):
     for node, properties in WITHOUT:
         for name in properties:
             run("fdtput", "-d", tree, node, name)
-    run("fdtput", "-r", tree, RADIO)
+    for node in RADIO:
+        run("fdtput", "-r", tree, node)
     for node in run("fdtget", "-l", tree, "/soc").split():
         if node.startswith(NO_SUCH):
             run("fdtput", "-t", "s", tree, f"/soc/{node}", "status", "disabled")
