@@ -47,7 +47,10 @@ END
 
 case $board in
     qemu-amd64) need_packages qemu-system-x86 ;;
-    rpi4) raspi4b ;;
+    rpi4)
+        need_packages device-tree-compiler
+        raspi4b
+        ;;
     *) echo "boot-test.sh: no board $board: qemu-amd64 or rpi4" >&2; exit 2 ;;
 esac
 need_packages python3 gdisk dosfstools mtools e2fsprogs zstd squashfs-tools rauc openssl openssh-client

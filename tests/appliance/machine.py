@@ -1,7 +1,7 @@
 """The board: qemu with a card, its console, its way in, and the firmware's one-shot flag.
 
 A `Board` is what stays while it is switched on and off: card and board. Its `start` is a `Machine`.
-Imports firmware, card, powercut.
+Imports firmware, card, powercut, raspi4b.
 """
 
 import atexit
@@ -16,6 +16,7 @@ import time
 
 import firmware
 import powercut
+import raspi4b
 
 HERE = os.path.dirname(os.path.abspath(__file__))
 
@@ -126,10 +127,13 @@ class Machine:
         console = ["-chardev", f"file,id=console,path={self.console_path}"]
         inside = ["-chardev", f"socket,id=inside,path={agent},server=on,wait=off"]
         if board.kind == "rpi4":
-            # The first port is the PL011, ttyAMA0; the console is on the small one.
-            swapped = "console=ttyAMA" in boot.command_line
-            ports = ["console", "inside"] if swapped else ["inside", "console"]
+            # One port for both: what comes over it is in the console's file, too.
+            console, ports = [], ["inside"]
+            inside[1] += f",logfile={self.console_path}"
+            with open(self.console_path, "wb"):
+                pass
             command = [os.environ.get("QEMU_AARCH64", "qemu-system-aarch64"), "-M", "raspi4b", "-m", "2G", "-accel", "tcg"]
+            raspi4b.fit(os.path.join(self.work, "tree"))
             command += ["-dtb", os.path.join(self.work, "tree")]
             command += ["-drive", f"file={board.card.path},if=sd,format=raw,cache=unsafe"]
         else:
@@ -148,8 +152,7 @@ class Machine:
         command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         line = boot.command_line
         if board.kind == "rpi4":
-            # qemu's raspi4b has no interrupt controller of the HDMI part, and Debian's kernel dies of that.
-            line += " initcall_blacklist=brcmstb_l2_driver_init"
+            line = raspi4b.command_line(line)
         command += ["-kernel", os.path.join(self.work, "kernel"), "-append", line]
         if boot.initramfs is not None:
             command += ["-initrd", os.path.join(self.work, "initramfs")]
