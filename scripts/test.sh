@@ -6,7 +6,7 @@
 #   scripts/test.sh --vm       virtual machines: the Debian package, then the card image (amd64), each at
 #                              most 12 minutes
 #
-# CI (.ci/run) runs the first and the last.
+# CI (.ci/run) runs the first, and of the last the Debian package (scripts/vm-test.sh).
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
