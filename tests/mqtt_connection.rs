@@ -6,6 +6,8 @@
 
 #[path = "mqtt/broker.rs"]
 mod broker;
+#[path = "mqtt/certificates.rs"]
+mod certificates;
 #[path = "sources/harness.rs"]
 mod harness;
 #[path = "mqtt/made_up.rs"]
@@ -13,8 +15,6 @@ mod made_up;
 #[path = "mqtt/source.rs"]
 mod source;
 
-use std::fs;
-use std::path::Path;
 use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
@@ -105,39 +105,13 @@ async fn a_wrong_password_is_refused_and_reported() {
     accepted.stop().await;
 }
 
-/// Makes a certificate authority and a certificate of it for localhost.
-fn certificates(openssl: &Path, dir: &Path) {
-    fs::write(
-        dir.join("ext"),
-        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
-    )
-    .unwrap();
-    for arguments in [
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=testca -keyout ca.key -out ca.pem",
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=otherca -keyout other.key -out other.pem",
-        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem",
-    ] {
-        let output = Command::new(openssl)
-            .args(arguments.split(' '))
-            .current_dir(dir)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
-}
-
 #[tokio::test]
 async fn a_broker_is_trusted_by_its_certificate_only() {
     let Some(openssl) = broker::program("openssl") else {
         return;
     };
     let broker = Broker::start_with(|dir| {
-        certificates(&openssl, dir);
+        certificates::make(&openssl, dir);
         let file = |name: &str| dir.join(name).display().to_string();
         format!(
             "allow_anonymous true\ncertfile {}\nkeyfile {}\n",

@@ -6,6 +6,8 @@
 
 #[path = "mqtt/broker.rs"]
 mod broker;
+#[path = "mqtt/certificates.rs"]
+mod certificates;
 #[path = "run/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;

@@ -1,12 +1,11 @@
 //! Brokers that ask who we are, and brokers that do not take what we say.
 
-use std::path::Path;
 use std::process::Command;
 
 use super::broker::{self, Broker};
 use super::daemon::{Site, feed};
 use super::subscriber::Subscriber;
-use super::{config, cycle, site};
+use super::{certificates, config, cycle, site};
 
 #[test]
 fn a_password_file_lets_us_in_and_a_wrong_one_is_named() {
@@ -49,7 +48,7 @@ fn a_broker_is_trusted_by_its_certificate_only() {
         return;
     };
     let broker = Broker::start_with(|dir| {
-        certificates(&openssl, dir);
+        certificates::make(&openssl, dir);
         let file = |name: &str| dir.join(name).display().to_string();
         format!(
             "allow_anonymous true\ncertfile {}\nkeyfile {}\nlistener {} 127.0.0.1\n",
@@ -121,30 +120,4 @@ fn a_broker_that_takes_no_long_messages_gets_the_alarm_in_short() {
         daemon.log()
     );
     daemon.terminate().ok();
-}
-
-/// Makes a certificate authority, a certificate of it for localhost, and an authority that is not it.
-fn certificates(openssl: &Path, dir: &Path) {
-    std::fs::write(
-        dir.join("ext"),
-        "subjectAltName=DNS:localhost\nbasicConstraints=CA:FALSE\n",
-    )
-    .unwrap();
-    for arguments in [
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=testca -keyout ca.key -out ca.pem",
-        "req -x509 -newkey rsa:2048 -nodes -days 2 -subj /CN=otherca -keyout other.key -out other.pem",
-        "req -newkey rsa:2048 -nodes -subj /CN=localhost -keyout server.key -out server.csr",
-        "x509 -req -in server.csr -CA ca.pem -CAkey ca.key -CAcreateserial -days 2 -extfile ext -out server.pem",
-    ] {
-        let output = Command::new(openssl)
-            .args(arguments.split(' '))
-            .current_dir(dir)
-            .output()
-            .unwrap();
-        assert!(
-            output.status.success(),
-            "{}",
-            String::from_utf8_lossy(&output.stderr)
-        );
-    }
 }
