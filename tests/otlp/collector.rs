@@ -135,7 +135,6 @@ impl Collector {
             .args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"])
             .arg("--otlp-exporter-endpoint")
             .arg(format!("http://127.0.0.1:{}", receiver.port))
-            .args(["--otlp-exporter-compression", "none"])
             .stdout(Stdio::null());
         Collector {
             port,

@@ -7,6 +7,7 @@ record and each metric is a line of JSON in FILE, written before the answer goes
 come the same lines.
 """
 
+import gzip
 import json
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -26,6 +27,8 @@ class Receiver(BaseHTTPRequestHandler):
 
     def do_POST(self):
         body = self.rfile.read(int(self.headers["content-length"]))
+        if self.headers["content-encoding"] == "gzip":
+            body = gzip.decompress(body)
         kind, request_type, resources, scopes, ones = KINDS[self.path]
         form = self.headers["content-type"]
         request = request_type()
