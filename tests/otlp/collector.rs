@@ -66,12 +66,22 @@ impl Receiver {
     }
 
     pub fn restart(&mut self) {
+        self.start_with(&[]);
+    }
+
+    /// With the certificate and key in `folder`.
+    pub fn restart_with_tls(&mut self, folder: &Path) {
+        self.start_with(&[folder.join("server.pem"), folder.join("server.key")]);
+    }
+
+    fn start_with(&mut self, certificate: &[PathBuf]) {
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/otlp/receiver.py");
         let mut command = Command::new(&self.python);
         command
             .arg(script)
             .arg(self.port.to_string())
-            .arg(self.file());
+            .arg(self.file())
+            .args(certificate);
         self.process = Some(started(command, self.port));
     }
 

@@ -1,6 +1,6 @@
 """A receiver of OTLP over HTTP, built on the standard's own message types (opentelemetry-proto).
 
-    receiver.py PORT FILE
+    receiver.py PORT FILE [CERTIFICATE KEY]
 
 What comes is decoded strictly: JSON with a key that the standard does not know is answered with 400. Each log
 record and each metric is a line of JSON in FILE, written before the answer goes out. From JSON and from protobuf
@@ -9,6 +9,7 @@ come the same lines.
 
 import gzip
 import json
+import ssl
 import sys
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
@@ -65,4 +66,9 @@ class Receiver(BaseHTTPRequestHandler):
 
 server = ThreadingHTTPServer(("127.0.0.1", int(sys.argv[1])), Receiver)
 server.file = sys.argv[2]
+if len(sys.argv) > 3:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(sys.argv[3], sys.argv[4])
+    # The hand-shake belongs to the connection's own thread.
+    server.socket = context.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
 server.serve_forever()
