@@ -216,6 +216,63 @@ fn kills_of_the_daemon_lose_no_alarm_and_give_none_two_ids() {
 }
 
 #[test]
+fn a_collector_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
+    let site = site(
+        super::collector::free_port(),
+        "queue_bytes = 65536\nmetrics_every = \"0s\"\n",
+    );
+    let daemon = site.run();
+    let mut stream = site.connect();
+    for number in 0..50 {
+        feed(&mut stream, &cycle(number));
+        daemon.until_alarm("anomaly", "cleared", number + 1);
+    }
+    daemon.until_log("too much waits for http://127.0.0.1");
+    assert!(daemon.log().contains("output.otlp.queue_bytes"));
+    let bytes = || -> u64 {
+        let files = std::fs::read_dir(site.path("state/queue-otlp")).unwrap();
+        files
+            // One may be gone by now.
+            .filter_map(|file| Some(file.unwrap().metadata().ok()?.len()))
+            .sum()
+    };
+    until("a queue within its limit", || bytes() <= 65_536 + 8_192);
+    assert!(bytes() > 40_000);
+    daemon.terminate().ok();
+    // One without a folder for its state says so, and works.
+    std::fs::remove_dir_all(site.path("state")).unwrap();
+    let daemon = site.run();
+    daemon.until_log("what waits for the collector is kept in memory only");
+    daemon.terminate().ok();
+}
+
+#[test]
+fn what_waited_comes_no_faster_than_is_allowed() {
+    let collector = MadeUp::new(|_| Reply::Http("503 Busy".into(), String::new()));
+    let more = "metrics_every = \"0s\"\ncatch_up_per_second = 2\n";
+    let site = site(collector.port, more);
+    let daemon = site.run();
+    let mut stream = site.connect();
+    for number in 0..4 {
+        feed(&mut stream, &cycle(number));
+        daemon.until_alarm("anomaly", "cleared", number + 1);
+    }
+    let away = collector.came(LOGS).len();
+    collector.say(|_| ok());
+    until_all_has_come(&[], &daemon, || records(&collector.came(LOGS)));
+    let came = collector.came(LOGS).split_off(away);
+    let took = came.last().unwrap().at - came[0].at;
+    let behind_the_first = records(&came[1..]).len() as f64;
+    // Two at once, and two a second from then on.
+    let least = (behind_the_first - 2.0) / 2.0;
+    assert!(
+        least > 1.0 && took.as_secs_f64() >= least * 0.9,
+        "{took:?}, {behind_the_first}"
+    );
+    daemon.terminate().ok();
+}
+
+#[test]
 fn headers_are_sent_and_never_logged() {
     let collector = MadeUp::new(|came| match came.head.contains("Bearer s3cret") {
         true => ok(),
