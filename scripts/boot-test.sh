@@ -5,8 +5,9 @@
 #   scripts/boot-test.sh [--board qemu-amd64|rpi4] [--image FILE] [--steps "start slots"] [--pulls N]
 #                        [--seed N] [--rounds N] [--keys DIR] [--keep]
 #
-# Without --image, scripts/build-image.sh makes today's in target/image. The steps of a board: tests/appliance/boot_test.py. Emulated (TCG), and qemu runs no firmware
-# of a Raspberry Pi: tests/appliance/firmware.py plays it.
+# Without --image, scripts/build-image.sh makes today's in target/image. The steps of a board:
+# tests/appliance/boot_test.py. Emulated (TCG), and qemu runs no firmware of a Raspberry Pi:
+# tests/appliance/firmware.py plays it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
