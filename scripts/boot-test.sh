@@ -5,9 +5,9 @@
 #   scripts/boot-test.sh [--board qemu-amd64|rpi4] [--image FILE] [--steps "start slots"] [--pulls N]
 #                        [--seed N] [--rounds N] [--keys DIR] [--keep]
 #
-# Without --image it is that of scripts/build-image.sh in target/image, which is built if it is not
-# there. The steps of a board: tests/appliance/boot_test.py. Emulated (TCG), and qemu runs no firmware
-# of a Raspberry Pi: tests/appliance/firmware.py plays it.
+# Without --image, scripts/build-image.sh makes today's in target/image. The steps of a board:
+# tests/appliance/boot_test.py. Emulated (TCG), and qemu runs no firmware of a Raspberry Pi:
+# tests/appliance/firmware.py plays it.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
@@ -61,7 +61,7 @@ python3 -m unittest discover -q -s tests/appliance
 target=${CARGO_TARGET_DIR:-target}
 if [ -z "$image" ]; then
     image=$target/image/anomalyd-$board.img.zst
-    [ -e "$image" ] || scripts/build-image.sh --board "$board"
+    scripts/build-image.sh --board "$board"
 fi
 begin=$SECONDS status=0
 rm -rf "$target/boot-test-$board"

@@ -17,6 +17,8 @@ mod gate;
 mod harness;
 #[path = "mqtt_output/kills.rs"]
 mod kills;
+#[path = "mqtt_output/outage.rs"]
+mod outage;
 #[path = "run/plant.rs"]
 #[allow(dead_code)]
 mod plant;

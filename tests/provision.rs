@@ -196,6 +196,8 @@ fn a_whole_file_is_taken_over_and_nothing_of_it_stays_on_the_card() {
     let report = taken_over(machine.steps(&mut Steps::unlimited()));
 
     assert_eq!(machine.text("etc/hostname"), "plant-pi\n");
+    let hosts = machine.text("etc/hosts");
+    assert!(hosts.contains("127.0.1.1 plant-pi\n"), "{hosts}");
     let network = machine.text("etc/systemd/network/05-appliance.network");
     assert!(network.contains(
         "\nAddress=192.168.1.20/24\nGateway=192.168.1.1\nDNS=192.168.1.1\nDNS=9.9.9.9\n"

@@ -13,6 +13,8 @@ use crate::config::DEFAULT_PATH;
 use crate::config::appliance::ApplianceSettings;
 
 const HOSTNAME: &str = "/etc/hostname";
+/// So that the machine knows its own name without a name server.
+const HOSTS: &str = "/etc/hosts";
 /// Before the image's own, which asks DHCP.
 const NETWORK: &str = "/etc/systemd/network/05-appliance.network";
 const TIME_SERVERS: &str = "/etc/systemd/timesyncd.conf.d/60-appliance.conf";
@@ -48,7 +50,7 @@ pub fn changes(checked: &Checked) -> Vec<Change> {
     changes
 }
 
-fn of_machine(appliance: &ApplianceSettings) -> [Change; 5] {
+fn of_machine(appliance: &ApplianceSettings) -> [Change; 6] {
     let servers = (!appliance.ntp.is_empty())
         .then(|| format!("{MADE}[Time]\nNTP={}\n", appliance.ntp.join(" ")));
     let keys = (!appliance.ssh_keys.is_empty()).then(|| appliance.ssh_keys.join("\n") + "\n");
@@ -66,6 +68,14 @@ fn of_machine(appliance: &ApplianceSettings) -> [Change; 5] {
         write(
             HOSTNAME,
             format!("{}\n", appliance.hostname),
+            Access::Public,
+        ),
+        write(
+            HOSTS,
+            format!(
+                "127.0.0.1 localhost\n127.0.1.1 {}\n::1 localhost\n",
+                appliance.hostname
+            ),
             Access::Public,
         ),
         write_or_remove(NETWORK, network(appliance)),

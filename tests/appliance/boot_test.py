@@ -230,7 +230,7 @@ def main():
     parser.add_argument("--steps", help="names of steps, parted by blanks or commas")
     parser.add_argument("--pulls", type=int, default=20, help="how often the plug is pulled")
     parser.add_argument("--seed", type=int, default=2026, help="of the moments of the pulls")
-    parser.add_argument("--rounds", type=int, default=2, help="starts with and without the service")
+    parser.add_argument("--rounds", type=int, default=3, help="starts with and without the service")
     parser.add_argument("--keys", help="folder with update.key.pem and update.cert.pem of the image")
     parser.add_argument("--work", required=True, help="folder for the cards and consoles")
     parser.add_argument("--keep", action="store_true", help="leave that folder also after a success")

@@ -85,6 +85,7 @@ def good_inside(report, machine, folder):
     report.check("and tells no secret", SECRET not in result, result)
     report.note(result)
     report.same("host name", machine.look("cat /proc/sys/kernel/hostname"), "plant-7")
+    report.check("it knows its own name", machine.run("grep -qx '127.0.1.1 plant-7' /etc/hosts").ok)
     report.answers("the configuration is in force", machine.run("grep -q '^max_false_alarms_per_week = 5' /etc/anomalyd/anomalyd.toml && anomalyd check-config"))
     report.answers("the password went over, for the service alone", machine.run(
         f"cd /etc/anomalyd && grep -q {SECRET}-password mqtt-password && stat -c '%a %U:%G' mqtt-password && [ $(($(stat -c 0%a mqtt-password) & 7)) = 0 ]"))
