@@ -63,6 +63,10 @@ if [ -z "$image" ]; then
     image=$target/image/anomalyd-$board.img.zst
     scripts/build-image.sh --board "$board"
 fi
+# Two runs would take each other's card away.
+mkdir -p "$target"
+exec 9>"$target/boot-test-$board.lock"
+flock -n 9 || { echo "boot-test.sh: another run for $board is under way in $target" >&2; exit 1; }
 begin=$SECONDS status=0
 rm -rf "$target/boot-test-$board"
 python3 tests/appliance/boot_test.py --board "$board" --image "$image" --work "$target/boot-test-$board" \
