@@ -3,7 +3,7 @@
 
 mod connect;
 
-pub use connect::{options, reason};
+pub use connect::{authorities, options, reason};
 
 use std::path::PathBuf;
 use std::time::Duration;

@@ -9,6 +9,7 @@
 mod across;
 pub mod appliance;
 mod build;
+mod endpoint;
 mod fragment;
 mod layers;
 mod merge;
@@ -22,6 +23,7 @@ mod suggest;
 mod value;
 
 pub use across::check_against_model;
+pub use endpoint::Endpoint;
 pub use mistake::{Mistake, Place, Severity};
 pub use modbus::{RegisterTable, RegisterType, WordOrder};
 pub use settings::*;

@@ -220,7 +220,7 @@ impl Service {
                         self.reload.ask();
                     }
                     let view = session.view().await;
-                    session.tell_post(&mut self.care, view.as_ref());
+                    session.tell_posts(&mut self.care, view.as_ref());
                     if let Some(step) = self.care.look(view.as_ref()) {
                         session.degrade(step.level, self.care.degraded()).await;
                         status_at = Instant::now();
@@ -283,9 +283,10 @@ impl Service {
         Ok(())
     }
 
-    /// Lets the page and the metrics see how things stand.
-    async fn show(&self, session: &Session, view: Option<View>) {
-        if !self.site.is_open() {
+    /// Lets the page, the metrics and a collector see how things stand.
+    async fn show(&self, session: &mut Session, view: Option<View>) {
+        let wants_metrics = session.wants_metrics();
+        if !self.site.is_open() && !wants_metrics {
             return;
         }
         let latencies = match view {
@@ -294,7 +295,13 @@ impl Service {
             None => None,
         };
         let status = self.status(session, view);
-        self.site.tell(status, latencies.unwrap_or_default());
+        // Counts that are not known now would look like a restart.
+        if wants_metrics && let Some(latencies) = &latencies {
+            session.tell_metrics(&status, latencies);
+        }
+        if self.site.is_open() {
+            self.site.tell(status, latencies.unwrap_or_default());
+        }
     }
 
     async fn answer(&mut self, session: &Session, request: Request) -> Answer {

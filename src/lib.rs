@@ -5,7 +5,7 @@
 //!        │
 //!        ▼ samples         frames           x [F]           x̂ [F]          charts          events
 //!    ingest 2 ──► frame 1 ──────► window 3 ─────► engine 4 ─────► score 5 ─────► alarm 6 ─────► output 7
-//!                                     │               │              │              │       (log, stdout, MQTT)
+//!                                     │               │              │              │       (log, stdout, MQTT, OTLP)
 //!                                     └───────────────┴── model ─────┴──────────────┘
 //!                                               (the file: weights, manifest, golden vectors)
 //! ```
@@ -27,8 +27,8 @@
 //! | engine   | 4     | frame window model message | what the model expects: native, or a torch worker |
 //! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
 //! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
-//! | output   | 7     | frame alarm message broker backoff | where alarms go; store and forward |
-//! | broker   | -     | nothing | how an MQTT broker is reached, for source and output |
+//! | output   | 7     | frame alarm message broker backoff http metrics histogram | where alarms go; store and forward |
+//! | broker   | -     | nothing | how an MQTT broker is reached, for source and output; whom TLS trusts |
 //! | backoff  | -     | nothing | growing waits between attempts |
 //! | model    | -     | frame | the model file |
 //! | clock    | -     | frame | the time, or a made-up one in tests |
@@ -42,7 +42,9 @@
 //! | histogram | -    | nothing | counts of durations |
 //! | control  | -     | frame histogram alarm health | the control socket: requests, answers, both ends |
 //! | history  | -     | frame | scores and sensors of the last 30 days on disk |
-//! | web      | -     | frame alarm output model histogram state history control | the page, the metrics and the health checks over HTTP |
+//! | http     | -     | nothing | connections and time for hyper, for page and output |
+//! | metrics  | -     | histogram control | the service's metrics, for page and output |
+//! | web      | -     | frame alarm output model histogram state history control http metrics | the page, the metrics and the health checks over HTTP |
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
@@ -56,9 +58,9 @@
 //!
 //! | name    | only in | why |
 //! |---------|---------|-----|
-//! | tokio   | ingest output control web bench daemon | stages 3 to 6 are synchronous |
+//! | tokio   | ingest output control http web bench daemon | stages 3 to 6 are synchronous |
 //! | anyhow  | cli daemon | a module's errors are types that its callers can tell apart |
-//! | hyper   | web | HTTP has one place |
+//! | hyper   | http web output/otlp | HTTP has few places |
 //! | tch     | bin | the daemon never links libtorch |
 //! | clap    | cli bench pipeline bin | command lines |
 //! | unsafe  | engine/kernel health/mailbox learn/idle bin | vector instructions, and system calls that nix lacks |
@@ -78,10 +80,12 @@ pub mod frame;
 pub mod health;
 pub mod histogram;
 pub mod history;
+pub mod http;
 pub mod ingest;
 pub mod learn;
 pub mod logging;
 pub mod message;
+pub mod metrics;
 pub mod model;
 pub mod output;
 pub mod pipeline;

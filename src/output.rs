@@ -1,15 +1,23 @@
 //! Stage 7: where alarms go. Each [`Sink`] is written to by a thread of its own, in order, so that
 //! one whose reader sleeps holds up no other; an alarm is never dropped on the way to it.
 //!
-//! Imports `frame`, `alarm`, `broker` and `message`.
+//! Imports `frame`, `alarm`, `broker`, `message`, `http` and `metrics`.
 
+mod allowance;
+mod ids;
 mod log;
 pub mod mqtt;
+pub mod otlp;
+mod post;
 pub mod queue;
 mod stdout;
+mod store;
+mod told;
 
 pub use self::log::LogSink;
+pub use self::post::{HealthWords, MetricWords, Post, PostConfig, StateWords, Unposted};
 pub use self::stdout::StdoutSink;
+pub use self::told::{KnownAlarm, Told, ToldAlarm};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};
@@ -18,7 +26,7 @@ use std::time::Duration;
 
 use tokio::sync::oneshot;
 
-use self::mqtt::{MqttSink, Post, ScoreSlot};
+use self::mqtt::ScoreSlot;
 use crate::alarm::AlarmEvent;
 use crate::frame::Timestamp;
 
@@ -44,9 +52,10 @@ pub trait Sink: Send {
 pub struct Outputs {
     threads: Vec<OutputThread>,
     paused: bool,
-    post: Option<Post>,
-    /// Ends with what the next replacement leaves out.
-    former_post: Option<Post>,
+    /// Those that store and forward.
+    posts: Vec<Post>,
+    /// They end with what the next replacement leaves out.
+    former_posts: Vec<Post>,
 }
 
 /// Where a sink waits while outputs pause.
@@ -112,9 +121,7 @@ impl Outputs {
     /// # Errors
     /// A thread cannot be started.
     pub fn replace(&mut self, mut sinks: Vec<Box<dyn Sink>>) -> std::io::Result<Outputs> {
-        if let Some(post) = &self.post {
-            sinks.push(Box::new(MqttSink(post.sender())));
-        }
+        sinks.extend(self.posts.iter().map(Post::sink));
         let mut before = std::mem::take(&mut self.threads);
         for sink in sinks {
             let name = sink.name();
@@ -132,34 +139,41 @@ impl Outputs {
         Ok(Outputs {
             threads: before,
             paused: false,
-            post: self.former_post.take(),
-            former_post: None,
+            posts: std::mem::take(&mut self.former_posts),
+            former_posts: Vec::new(),
         })
     }
 
-    /// Another broker output, or none, from the next [`Outputs::replace`] on.
-    pub fn set_post(&mut self, post: Option<Post>) {
-        self.former_post = std::mem::replace(&mut self.post, post);
+    /// Other outputs that store and forward from the next [`Outputs::replace`] on: those of the names
+    /// `wanted`, and of these `new` instead of what there was.
+    pub fn set_posts(&mut self, wanted: &[&str], new: Vec<Post>) {
+        let name = |post: &Post| post.config().name();
+        let stays = |post: &Post| {
+            wanted.contains(&name(post)) && !new.iter().any(|new| name(new) == name(post))
+        };
+        let (stay, gone) = std::mem::take(&mut self.posts).into_iter().partition(stays);
+        self.posts = stay;
+        self.former_posts = gone;
+        self.posts.extend(new);
     }
 
-    /// Adds the broker output to what was started.
+    /// Adds an output that stores and forwards to what was started.
     ///
     /// # Errors
     /// Its thread cannot be started.
     pub fn add_post(&mut self, post: Post) -> std::io::Result<()> {
-        let sink = Box::new(MqttSink(post.sender()));
-        self.threads.push(OutputThread::start(sink)?);
-        self.post = Some(post);
+        self.threads.push(OutputThread::start(post.sink())?);
+        self.posts.push(post);
         Ok(())
     }
 
-    /// The broker output, where there is one.
-    pub fn post(&self) -> Option<&Post> {
-        self.post.as_ref()
+    /// The outputs that store and forward.
+    pub fn posts(&self) -> &[Post] {
+        &self.posts
     }
 
-    pub fn post_mut(&mut self) -> Option<&mut Post> {
-        self.post.as_mut()
+    pub fn posts_mut(&mut self) -> &mut [Post] {
+        &mut self.posts
     }
 
     /// Lets sinks that may pause wait, or go on; alarms are kept for them meanwhile.
@@ -174,7 +188,12 @@ impl Outputs {
         AlarmSender {
             to: self.threads.iter().map(|t| t.sender.clone()).collect(),
             untold: self.threads.iter().map(|t| Arc::clone(&t.untold)).collect(),
-            scores: self.post.as_ref().map(|post| post.sender().scores()),
+            // Nobody else takes any.
+            scores: self
+                .posts
+                .iter()
+                .find(|post| matches!(post.config(), PostConfig::Mqtt(_)))
+                .map(|post| post.sender().scores()),
         }
     }
 
@@ -197,10 +216,13 @@ impl Outputs {
             }
         }
         // Behind all alarms.
-        for post in [self.post, self.former_post].into_iter().flatten() {
-            post.finish(deadline.duration_since(tokio::time::Instant::now()))
-                .await;
+        let posts = self.posts.into_iter().chain(self.former_posts);
+        let mut ends = tokio::task::JoinSet::new();
+        for post in posts {
+            // One that waits for somebody takes no time from the others.
+            ends.spawn(post.finish(deadline.duration_since(tokio::time::Instant::now())));
         }
+        ends.join_all().await;
     }
 }
 

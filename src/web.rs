@@ -9,7 +9,7 @@
 //!
 //! The server has a thread and a runtime of its own, so that clients, however many and slow, share
 //! nothing with the sources. Imports `frame`, `alarm`, `histogram`, `model`, `state`, `history`,
-//! `control` and `output`.
+//! `control`, `http`, `metrics` and `output`.
 
 mod alarms;
 mod answer;
@@ -19,7 +19,6 @@ mod change;
 mod events;
 mod feed;
 mod guard;
-mod io;
 mod login;
 mod metrics;
 mod pages;

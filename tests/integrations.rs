@@ -232,6 +232,22 @@ fn the_outputs_of_the_document_are_configured_rightly() {
 }
 
 #[test]
+fn the_collector_of_the_document_is_configured_rightly() {
+    let document = document();
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("anomalyd.toml");
+    let blocks = blocks(&document, "toml");
+    let mut block = blocks.iter().filter(|b| b.starts_with("[output.otlp]"));
+    let text = format!("[source.ndjson]\n{}", block.next().unwrap());
+    std::fs::write(&path, text).unwrap();
+    let (settings, _) = config::load(&path, Path::new("/")).unwrap();
+    let otlp = settings.output.otlp.unwrap();
+    assert_eq!((otlp.endpoint.port, otlp.endpoint.tls), (4318, false));
+    assert_eq!(otlp.device.as_deref(), Some("plant-1"));
+    assert_eq!(block.next(), None);
+}
+
+#[test]
 fn the_alarm_of_the_document_has_the_id_that_its_event_is_given() {
     let document = document();
     let json = blocks(&document, "json").concat();

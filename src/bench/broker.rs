@@ -11,7 +11,8 @@ use crate::alarm::{AlarmEvent, AlarmKind, SensorEvidence, Transition};
 use crate::broker::BrokerConfig;
 use crate::frame::Timestamp;
 use crate::histogram::Histogram;
-use crate::output::mqtt::{MqttOutputConfig, Unposted};
+use crate::output::mqtt::MqttOutputConfig;
+use crate::output::{PostConfig, Unposted};
 
 /// About what an alarm with five sensors comes to.
 const PAYLOAD_BYTES: usize = 1024;
@@ -95,7 +96,7 @@ pub fn alarms(address: &str, folder: &Path, count: u64) -> Result<Histogram, Bro
         .map_err(|reason| error(reason.to_string()))?;
 
     let config = output(host, port, &name);
-    let post = Unposted::open(config, folder).start(folder);
+    let post = Unposted::open(PostConfig::Mqtt(config), folder).start(folder);
     let post = post.map_err(|reason| error(reason.to_string()))?;
     let sender = post.sender();
     let mut times = Histogram::default();

@@ -47,14 +47,21 @@ pub fn options(config: &BrokerConfig) -> Result<MqttOptions, BrokerError> {
     Ok(options)
 }
 
+/// Whom TLS trusts, as PEM: those in `ca_file`, else the system's.
+///
+/// # Errors
+/// The file cannot be read or holds no certificate.
+pub fn authorities(ca_file: Option<&Path>) -> Result<Vec<u8>, BrokerError> {
+    match ca_file {
+        Some(path) => read_certificates(path),
+        None => read_certificates(&system_certificates()),
+    }
+}
+
 fn tls_transport(tls: &MqttTls) -> Result<Transport, BrokerError> {
     // Fails where one is installed already, by another source or by the daemon: just as well.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let path = match &tls.ca_file {
-        Some(path) => path.clone(),
-        None => system_certificates(),
-    };
-    let ca = read_certificates(&path)?;
+    let ca = authorities(tls.ca_file.as_deref())?;
     Ok(Transport::tls_with_config(TlsConfiguration::Simple {
         ca,
         alpn: None,
@@ -79,7 +86,7 @@ fn read_certificates(path: &Path) -> Result<Vec<u8>, BrokerError> {
     };
     let pem = fs::read(path).map_err(|cause| match cause.kind() {
         io::ErrorKind::NotFound => error(
-            "no such file; set ca_file to the broker's CA certificate, or install ca-certificates"
+            "no such file; set ca_file to the server's CA certificate, or install ca-certificates"
                 .to_owned(),
         ),
         _ => error(cause.to_string()),

@@ -1,4 +1,4 @@
-//! `anomalyd queue`: what waits for a broker, checked and repaired without the service.
+//! `anomalyd queue`: what waits for a broker or a collector, checked and repaired without the service.
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -10,7 +10,7 @@ use super::counted;
 use super::print::{print, print_json};
 use crate::config::{self, DEFAULT_PATH};
 use crate::control::{Request, ask};
-use crate::output::queue::{Class, Found, QUEUE, Queue};
+use crate::output::queue::{Class, Found, QUEUE, QUEUE_OTLP, Queue};
 
 const AFTER_HELP: &str = "\
 The service does the same at its start; nothing has to be repaired by hand.
@@ -42,11 +42,19 @@ pub struct QueueArgs {
     json: bool,
 }
 
-/// Where the queue is.
+/// Where the queues are.
 struct Place {
-    queue: PathBuf,
-    /// Of the service that may be using it.
+    state: PathBuf,
+    /// Of the service that may be using them.
     socket: Option<PathBuf>,
+}
+
+/// What is in a queue, class by class; nothing where there is none.
+struct Look {
+    /// In the state folder.
+    name: &'static str,
+    folder: PathBuf,
+    classes: Vec<(Class, Found, usize)>,
 }
 
 /// # Errors
@@ -60,11 +68,11 @@ pub fn run(command: QueueCommand) -> anyhow::Result<ExitCode> {
 
 fn check(args: &QueueArgs) -> anyhow::Result<ExitCode> {
     let place = place(args)?;
-    let found = look(&place)?;
-    report(&place, &found, args.json, "")?;
-    Ok(match found.iter().all(|(_, found, _)| found.damaged == 0) {
-        true => ExitCode::SUCCESS,
-        false => ExitCode::from(65),
+    let looks = look(&place)?;
+    report(&looks, args.json, "")?;
+    Ok(match damaged(&looks) {
+        false => ExitCode::SUCCESS,
+        true => ExitCode::from(65),
     })
 }
 
@@ -75,82 +83,114 @@ fn repair(args: &QueueArgs) -> anyhow::Result<ExitCode> {
         bail!("the service runs and uses the queue; it has repaired it at its start");
     }
     let before = look(&place)?;
-    // The limit is the service's business.
-    Queue::open(&place.queue, u64::MAX)
-        .with_context(|| format!("cannot repair {}", place.queue.display()))?;
-    let note = match before.iter().any(|(_, found, _)| found.damaged > 0) {
+    for look in before.iter().filter(|look| !look.classes.is_empty()) {
+        // The limit is the service's business.
+        Queue::open(&look.folder, u64::MAX)
+            .with_context(|| format!("cannot repair {}", look.folder.display()))?;
+    }
+    let note = match damaged(&before) {
         true => "repaired; the damaged files are beside them as ….bad-1 and so on\n",
         false => "nothing to repair\n",
     };
-    report(&place, &look(&place)?, args.json, note)?;
+    report(&look(&place)?, args.json, note)?;
     Ok(ExitCode::SUCCESS)
 }
 
-fn look(place: &Place) -> anyhow::Result<Vec<(Class, Found, usize)>> {
-    if !place.queue.is_dir() {
-        return Ok(Vec::new());
-    }
-    Queue::check(&place.queue).with_context(|| {
-        format!(
-            "cannot read {}; as root, or as the user that the service runs as, it may be",
-            place.queue.display()
-        )
-    })
+fn damaged(looks: &[Look]) -> bool {
+    let mut classes = looks.iter().flat_map(|look| &look.classes);
+    classes.any(|(_, found, _)| found.damaged > 0)
 }
 
-fn report(
-    place: &Place,
-    found: &[(Class, Found, usize)],
-    json: bool,
-    note: &str,
-) -> anyhow::Result<()> {
+/// The broker's queue, and the collector's where there is one.
+fn look(place: &Place) -> anyhow::Result<Vec<Look>> {
+    let mut looks = Vec::new();
+    for name in [QUEUE, QUEUE_OTLP] {
+        let folder = place.state.join(name);
+        let classes = match folder.is_dir() {
+            false if name != QUEUE => continue,
+            false => Vec::new(),
+            true => Queue::check(&folder).with_context(|| {
+                format!(
+                    "cannot read {}; as root, or as the user that the service runs as, it may be",
+                    folder.display()
+                )
+            })?,
+        };
+        looks.push(Look {
+            name,
+            folder,
+            classes,
+        });
+    }
+    Ok(looks)
+}
+
+fn report(looks: &[Look], json: bool, note: &str) -> anyhow::Result<()> {
     if json {
-        let class = |(class, found, waiting): &(Class, Found, usize)| {
-            let value = serde_json::json!({
-                "waiting": waiting,
-                "files": found.files,
-                "damaged_files": found.damaged,
-                "damaged_bytes": found.lost_bytes,
-            });
-            (class.name().to_owned(), value)
-        };
-        let classes: serde_json::Map<_, _> = found.iter().map(class).collect();
-        return print_json(&classes);
+        // The broker's classes stand alone, as they did when it was the only one.
+        let mut all = serde_json::Map::new();
+        for look in looks {
+            let classes = look.classes.iter().map(class_json);
+            match look.name {
+                QUEUE => all.extend(classes),
+                name => {
+                    all.insert(name.to_owned(), classes.collect());
+                }
+            }
+        }
+        return print_json(&all);
     }
-    let mut text = format!("{}\n", place.queue.display());
-    if found.is_empty() {
-        text.push_str("there is none: nothing ever waited\n");
-    }
-    for (class, found, waiting) in found {
-        let damage = match found.damaged {
-            0 => "sound".to_owned(),
-            files => format!(
-                "DAMAGED: {} bytes in {}",
-                found.lost_bytes,
-                counted(files, "file")
-            ),
-        };
-        text.push_str(&format!(
-            "{:<8} {} waiting in {}, {damage}\n",
-            class.name(),
-            counted(*waiting, "message"),
-            counted(found.files, "file"),
-        ));
+    let mut text = String::new();
+    for look in looks {
+        text.push_str(&format!("{}\n", look.folder.display()));
+        if look.classes.is_empty() {
+            text.push_str("there is none: nothing ever waited\n");
+        }
+        for class in &look.classes {
+            text.push_str(&class_text(class));
+        }
     }
     text.push_str(note);
     print(text)
 }
 
+fn class_json((class, found, waiting): &(Class, Found, usize)) -> (String, serde_json::Value) {
+    let value = serde_json::json!({
+        "waiting": waiting,
+        "files": found.files,
+        "damaged_files": found.damaged,
+        "damaged_bytes": found.lost_bytes,
+    });
+    (class.name().to_owned(), value)
+}
+
+fn class_text((class, found, waiting): &(Class, Found, usize)) -> String {
+    let damage = match found.damaged {
+        0 => "sound".to_owned(),
+        files => format!(
+            "DAMAGED: {} bytes in {}",
+            found.lost_bytes,
+            counted(files, "file")
+        ),
+    };
+    format!(
+        "{:<8} {} waiting in {}, {damage}\n",
+        class.name(),
+        counted(*waiting, "message"),
+        counted(found.files, "file"),
+    )
+}
+
 fn place(args: &QueueArgs) -> anyhow::Result<Place> {
     if let Some(state) = &args.state {
         return Ok(Place {
-            queue: state.join(QUEUE),
+            state: state.clone(),
             socket: None,
         });
     }
     let (settings, _) = config::load(&args.config, &args.root)?;
     Ok(Place {
-        queue: settings.state_directory.join(QUEUE),
+        state: settings.state_directory,
         socket: Some(settings.control_socket),
     })
 }

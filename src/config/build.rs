@@ -5,6 +5,7 @@
 mod health;
 mod modbus;
 mod mqtt;
+mod otlp;
 mod password;
 mod table;
 mod web;
@@ -120,6 +121,9 @@ fn settings(top: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Settings {
             mqtt: output
                 .table("mqtt")
                 .and_then(|table| mqtt::output(&table, mistakes)),
+            otlp: output
+                .table("otlp")
+                .and_then(|table| otlp::output(&table, mistakes)),
         },
         health: health::health(&top.table_or("health", &empty), mistakes),
         history: top.table_or("history", &empty).is("enabled"),

@@ -1,7 +1,9 @@
-//! What a text must look like to be a topic, a host, a zone or a name. Imports `suggest` and `modbus`.
+//! What a text must look like to be a topic, a host, a zone or a name. Imports `suggest`, `modbus` and
+//! `endpoint`.
 //!
 //! Each rule returns what is wrong with the text, worded to follow the text in quotes.
 
+use super::endpoint::Endpoint;
 use super::modbus;
 use super::suggest::nearest;
 
@@ -75,6 +77,12 @@ pub const HOST: Rule = Rule {
             Err("is not a host name; write one like \"broker.local\" or \"192.168.1.10\"".into())
         }
     },
+};
+
+/// A collector's address.
+pub const ENDPOINT: Rule = Rule {
+    what: "an http:// or https:// address",
+    check: |text| Endpoint::read(text).map(|_| ()),
 };
 
 /// An MQTT topic filter (MQTT 3.1.1, section 4.7): `+` stands alone in its level, `#` at the end.

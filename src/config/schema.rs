@@ -278,6 +278,8 @@ const OUTPUT: &[Key] = &[
     table("stdout", STDOUT, "Standard output."),
     key("mqtt", Shape::Table(MQTT_OUTPUT), Optional("none"),
         "An MQTT broker, with a queue on disk for when it is away."),
+    key("otlp", Shape::Table(OTLP), Optional("none"),
+        "An OpenTelemetry collector, with a queue on disk for alarms and health events."),
 ];
 
 #[rustfmt::skip]
@@ -330,6 +332,28 @@ const MQTT_OUTPUT: &[Key] = &[
          oldest alarms last."),
     key("catch_up_per_second", Shape::Integer(1, 10_000), Default("50"),
         "How many messages that waited are published a second."),
+];
+
+#[rustfmt::skip]
+const OTLP: &[Key] = &[
+    key("enabled", Shape::Bool, Default("true"),
+        "`false` switches it off, so that a drop-in can do it."),
+    key("endpoint", Shape::Text(rules::ENDPOINT), Required("\"http://192.168.1.10:4318\""),
+        "The collector's OTLP/HTTP address; the port is 4318 where none is written. `https://` encrypts, and \
+         checks its certificate. `/v1/metrics` and `/v1/logs` are added."),
+    key("headers_file", Shape::Credential, Optional("none"),
+        "A file with a header a line, like `Authorization: Bearer …`, or the name of a systemd credential."),
+    key("ca_file", Shape::Path, Optional("the system's"),
+        "PEM file of the authority that signed the collector's certificate."),
+    key("device", Shape::Text(rules::TOPIC_LEVEL), Optional("the host name"),
+        "By which appliances are told apart: `service.instance.id`."),
+    key("metrics_every", Shape::Duration(Duration::ZERO, DAY), Default("\"60s\""),
+        "How often metrics are sent, at most every 5 seconds; `\"0s\"` never."),
+    key("queue_bytes", Shape::Integer(65_536, 67_108_864), Default("8388608"),
+        "The most that waits on the disk while the collector is away; then the oldest health events go, \
+         the oldest alarms last. Metrics never wait there."),
+    key("catch_up_per_second", Shape::Integer(1, 10_000), Default("50"),
+        "How many log records that waited are sent a second."),
 ];
 
 #[rustfmt::skip]

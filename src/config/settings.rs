@@ -10,6 +10,7 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::endpoint::Endpoint;
 use super::fragment::key_text;
 use super::mistake::Place;
 use super::modbus::{RegisterTable, RegisterType, WordOrder};
@@ -119,6 +120,7 @@ pub struct OutputSettings {
     pub stdout: bool,
     /// Where it is switched on.
     pub mqtt: Option<MqttOutputSettings>,
+    pub otlp: Option<OtlpSettings>,
 }
 
 /// How a broker is reached.
@@ -153,6 +155,25 @@ pub struct MqttOutputSettings {
     /// The most that waits on the disk.
     pub queue_bytes: u64,
     /// Messages a second from what waited.
+    pub catch_up_per_second: u32,
+}
+
+/// A collector that speaks OTLP over HTTP.
+#[derive(Debug, Clone, PartialEq)]
+pub struct OtlpSettings {
+    pub place: Place,
+    pub endpoint: Endpoint,
+    /// A file of header lines, which may hold secrets.
+    pub headers: Option<PathBuf>,
+    /// PEM; else the system's authorities.
+    pub ca_file: Option<PathBuf>,
+    /// By which appliances are told apart; else made from the host name.
+    pub device: Option<String>,
+    /// Zero: no metrics.
+    pub metrics_every: Duration,
+    /// The most that waits on the disk.
+    pub queue_bytes: u64,
+    /// Log records a second from what waited.
     pub catch_up_per_second: u32,
 }
 

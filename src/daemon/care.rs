@@ -15,7 +15,7 @@ use crate::health::{
     Probe, Readings,
 };
 use crate::message::Message;
-use crate::output::mqtt::HealthWords;
+use crate::output::HealthWords;
 
 /// How often to look: seldom enough to cost nothing, often enough for a board that heats up.
 pub const EVERY: Duration = Duration::from_secs(5);

@@ -14,7 +14,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::frame::Timestamp;
 use crate::history::{Bucket, History, Plan};
 use crate::message::Message;
-use crate::output::mqtt::{Told, ToldAlarm};
+use crate::output::{Told, ToldAlarm};
 use crate::pipeline::{Stream, StreamState};
 use crate::state::{AlarmLog, Span, StateError, StateStore};
 
@@ -49,7 +49,7 @@ enum Keep {
 
 impl Keeper {
     /// Keeps things in `folder` from now on, where that is there (systemd's `StateDirectory=` makes
-    /// it), and lets `stream` go on from what it holds. `told` is what was told of alarms: what
+    /// it), and lets `stream` go on from what it holds. `told` is what was told of alarms, of each output: what
     /// the state does not know of it, as it was saved before, is caught up on.
     ///
     /// # Errors
@@ -57,7 +57,7 @@ impl Keeper {
     pub fn start(
         folder: &Path,
         stream: Option<&mut Stream>,
-        told: Option<&Told>,
+        told: &[&Told],
     ) -> std::io::Result<Self> {
         let folder = folder.to_owned();
         if !folder.is_dir() {
@@ -165,16 +165,16 @@ impl KeepSender {
     }
 }
 
-fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: Option<&Told>) {
+fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: &[&Told]) {
     let Some(state) = store.load() else {
-        if let Some(told) = told {
+        if !told.is_empty() {
             catch_up(stream, None, told, alarms);
         }
         return;
     };
     let now = SystemClock.now();
     let mut resumed = stream.resume(state, now);
-    if let Some(told) = told {
+    if !told.is_empty() {
         catch_up(stream, resumed.last_frame, told, alarms);
         resumed.open = stream.open_ids();
     }
@@ -186,14 +186,15 @@ fn resume(stream: &mut Stream, store: &StateStore, alarms: &mut AlarmLog, told: 
 
 /// A crash may have come between telling of an alarm and saving the state, at `saved`: what was told as
 /// raised must not be raised a second time under another id, and what was told as cleared stands no more.
-fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &Told, alarms: &AlarmLog) {
+fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &[&Told], alarms: &AlarmLog) {
     // The log is written before the state, too. One that cannot be read knows of no end.
     let log = alarms.records().unwrap_or_default();
     let is_logged = |id: &str, raised_at| {
         log.iter()
             .any(|record| record.is_same(id, raised_at) && record.cleared_at.is_some())
     };
-    let is_over = |id: &str, raised_at| told.was_cleared(id, raised_at) || is_logged(id, raised_at);
+    let was_cleared = |id: &str, at| told.iter().any(|told| told.was_cleared(id, at));
+    let is_over = |id: &str, raised_at| was_cleared(id, raised_at) || is_logged(id, raised_at);
     let open = stream.pipeline().machine().open();
     if open.is_some_and(|open| is_over(&open.id, open.raised_at)) {
         stream.forget_open();
@@ -206,7 +207,9 @@ fn catch_up(stream: &mut Stream, saved: Option<Timestamp>, told: &Told, alarms: 
             && is_later
             && !is_over(&told.id, told.raised_at)
     };
-    if let Some(told) = told.open().iter().rev().find(is_meant) {
+    // Each output may be a little further than the others.
+    let open = told.iter().flat_map(|told| told.open());
+    if let Some(told) = open.filter(is_meant).max_by_key(|told| told.raised_at) {
         // Where another one stands, this one is told as cleared.
         stream.adopt(&told.id, told.raised_at, told.score, told.threshold);
     }

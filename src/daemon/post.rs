@@ -1,4 +1,4 @@
-//! From the settings to the broker output, and what the service tells it about itself.
+//! From the settings to the outputs that store and forward, and what the service tells them about itself.
 
 use std::path::Path;
 
@@ -8,12 +8,20 @@ use super::status;
 use super::view::View;
 use crate::broker::{self, BrokerConfig, MqttTls};
 use crate::config::{ConfigError, Mistake, Password, Settings};
-use crate::output::mqtt::{KnownAlarm, MqttOutputConfig, StateWords};
+use crate::output::mqtt::MqttOutputConfig;
+use crate::output::otlp::{self, Origin, OtlpConfig};
+use crate::output::{KnownAlarm, PostConfig, StateWords};
 use crate::state::{ALARMS, AlarmLog, AlarmRecord};
 
 /// # Errors
-/// The password or the authority's certificates cannot be read.
-pub fn config(settings: &Settings) -> Result<Option<MqttOutputConfig>, ConfigError> {
+/// A password, headers or an authority's certificates cannot be read.
+pub fn configs(settings: &Settings) -> Result<Vec<PostConfig>, ConfigError> {
+    let mqtt = mqtt(settings)?.map(PostConfig::Mqtt);
+    let otlp = otlp(settings)?.map(PostConfig::Otlp);
+    Ok(mqtt.into_iter().chain(otlp).collect())
+}
+
+fn mqtt(settings: &Settings) -> Result<Option<MqttOutputConfig>, ConfigError> {
     let Some(mqtt) = &settings.output.mqtt else {
         return Ok(None);
     };
@@ -57,13 +65,54 @@ pub fn config(settings: &Settings) -> Result<Option<MqttOutputConfig>, ConfigErr
     }))
 }
 
-/// The host name, as a level of a topic.
-fn device() -> String {
-    let host = nix::unistd::gethostname()
+fn otlp(settings: &Settings) -> Result<Option<OtlpConfig>, ConfigError> {
+    let Some(otlp) = &settings.output.otlp else {
+        return Ok(None);
+    };
+    let mistake = |key: &str, text: String| ConfigError {
+        mistakes: vec![Mistake::error(&otlp.place, key, text)],
+    };
+    let headers = match &otlp.headers {
+        None => Vec::new(),
+        Some(file) => std::fs::read_to_string(file)
+            .map_err(|error| format!("cannot be read: {error}"))
+            .and_then(|text| otlp::headers(&text))
+            .map_err(|error| mistake("output.otlp.headers_file", error))?,
+    };
+    let tls = match otlp.endpoint.tls {
+        false => None,
+        true => Some(
+            otlp::tls(otlp.ca_file.as_deref())
+                .map_err(|error| mistake("output.otlp.ca_file", error.to_string()))?,
+        ),
+    };
+    Ok(Some(OtlpConfig {
+        host: otlp.endpoint.host.clone(),
+        port: otlp.endpoint.port,
+        path: otlp.endpoint.path.clone(),
+        tls,
+        headers,
+        origin: Origin {
+            instance: otlp.device.clone().unwrap_or_else(device),
+            host: host(),
+            plant: settings.name.clone(),
+        },
+        metrics_every: otlp.metrics_every,
+        queue_bytes: otlp.queue_bytes,
+        catch_up_per_second: otlp.catch_up_per_second,
+    }))
+}
+
+fn host() -> Option<String> {
+    nix::unistd::gethostname()
         .ok()
         .and_then(|name| name.into_string().ok())
-        .filter(|name| !name.is_empty());
-    let host = host.unwrap_or_else(|| "appliance".to_owned());
+        .filter(|name| !name.is_empty())
+}
+
+/// The host name, as a level of a topic.
+fn device() -> String {
+    let host = host().unwrap_or_else(|| "appliance".to_owned());
     let plain = |c: char| match c.is_ascii_alphanumeric() || c == '-' || c == '_' {
         true => c,
         false => '_',
@@ -76,7 +125,7 @@ pub fn known(state: &Path) -> Vec<KnownAlarm> {
     match AlarmLog::read(&state.join(ALARMS)) {
         Ok(records) => records.into_iter().map(known_alarm).collect(),
         Err(error) => {
-            log::warn!(target: "out-mqtt", "{error}");
+            log::warn!(target: "out", "{error}");
             Vec::new()
         }
     }

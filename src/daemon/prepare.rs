@@ -15,8 +15,7 @@ use crate::engine::torch::TorchConfig;
 use crate::frame::align::AlignConfig;
 use crate::learn::{self, LearnConfig};
 use crate::model::ModelFile;
-use crate::output::mqtt::MqttOutputConfig;
-use crate::output::{LogSink, Sink, StdoutSink};
+use crate::output::{LogSink, PostConfig, Sink, StdoutSink};
 use crate::pipeline::{EngineChoice, Pipeline, PipelineConfig, Stream, open_engine};
 use crate::web::{Feed, WebSink};
 
@@ -33,8 +32,8 @@ pub struct Prepared {
     pub plan: Plan,
     pub sources: Vec<SourceConfig>,
     pub period: Duration,
-    /// The broker that alarms are published to.
-    pub post: Option<MqttOutputConfig>,
+    /// The outputs that store and forward.
+    pub posts: Vec<PostConfig>,
 }
 
 /// What to do with samples.
@@ -87,7 +86,7 @@ impl Prepared {
         }
         let name = settings.name.clone();
         Ok(Prepared {
-            post: post::config(&settings)?,
+            posts: post::configs(&settings)?,
             name: name.unwrap_or_else(|| model.manifest.name.clone()),
             sensors,
             plan: Plan::Watch(Box::new(stream)),
@@ -101,7 +100,7 @@ impl Prepared {
         let config = learn_config(&settings);
         let period = settings.period.unwrap_or(UNKNOWN_PERIOD);
         Ok(Prepared {
-            post: post::config(&settings)?,
+            posts: post::configs(&settings)?,
             name: config.name.clone(),
             sensors: config.sensors.clone(),
             plan: Plan::Learn(config),

@@ -28,8 +28,7 @@ use crate::config::Settings;
 use crate::ingest::{IngestError, SampleQueue, SensorIndex, SourceState};
 use crate::learn::{LearnConfig, Learner};
 use crate::message::Message;
-use crate::output::Outputs;
-use crate::output::mqtt::Unposted;
+use crate::output::{Outputs, Unposted};
 use crate::pipeline::Stream;
 use crate::state::Span;
 use crate::systemd::Progress;
@@ -68,8 +67,9 @@ pub struct Session {
     keeper: Keeper,
     /// To the page.
     feed: Feed,
-    /// When readings were last given to the broker output.
+    /// When readings were last given to outputs, and when metrics were.
     readings_told: Option<Instant>,
+    metrics_told: Option<Instant>,
     reloaded: bool,
 }
 
@@ -88,22 +88,17 @@ impl Session {
         let mut outputs = Outputs::start(prepared.sinks(&throttled, &feed))
             .context("cannot start an output thread")?;
         let folder = prepared.settings.state_directory.clone();
-        let unposted = prepared
-            .post
-            .take()
-            .map(|config| Unposted::open(config, &folder));
+        let unposted = post::open(std::mem::take(&mut prepared.posts), &folder);
         let mut stream = match &mut prepared.plan {
             Plan::Watch(stream) => Some(&mut **stream),
             Plan::Learn(_) => None,
         };
-        let told = unposted.as_ref().map(Unposted::told);
-        let keeper = Keeper::start(&folder, stream.as_deref_mut(), told)
+        let told: Vec<_> = unposted.iter().map(Unposted::told).collect();
+        let keeper = Keeper::start(&folder, stream.as_deref_mut(), &told)
             .context("cannot start the thread that keeps the state")?;
-        if let Some(unposted) = unposted {
-            let open = stream.map_or_else(Vec::new, |stream| stream.open_ids());
-            post::start(unposted, &folder, open, &mut outputs)
-                .context("cannot start the thread of the broker output")?;
-        }
+        let open = stream.map_or_else(Vec::new, |stream| stream.open_ids());
+        post::start(unposted, &folder, &open, &mut outputs)
+            .context("cannot start the thread of an output")?;
         let queue = Arc::new(SampleQueue::new(prepared.settings.frame.queue_samples));
         let begun = begin(prepared.plan, &prepared.sensors, &folder)?;
         let (complete, learned) = mpsc::unbounded_channel();
@@ -138,6 +133,7 @@ impl Session {
             keeper,
             feed,
             readings_told: None,
+            metrics_told: None,
             reloaded: false,
         };
         session.start_sources(prepared.sources)?;
@@ -286,7 +282,7 @@ impl Session {
         if !same_samples {
             self.queue = Arc::new(SampleQueue::new(capacity));
         }
-        let is_new_post = self.follow_post(next.post.clone(), &next.settings.state_directory)?;
+        let new_posts = self.follow_posts(next.posts.clone(), &next.settings.state_directory)?;
         let before = self
             .outputs
             .replace(next.sinks(&self.throttled, &self.feed));
@@ -296,7 +292,7 @@ impl Session {
             true => None,
             // What runs goes on; only its place is another one.
             false => {
-                let keeper = Keeper::start(folder, None, None);
+                let keeper = Keeper::start(folder, None, &[]);
                 let keeper = keeper.context("cannot start the thread that keeps the state")?;
                 Some(std::mem::replace(&mut self.keeper, keeper))
             }
@@ -350,9 +346,7 @@ impl Session {
         {
             bail!("the inference thread ended by itself");
         }
-        if is_new_post {
-            self.tell_post_what_stands().await;
-        }
+        self.tell_what_stands(&new_posts).await;
         before.finish(OUTPUT_PATIENCE).await;
         if let Some(former) = former {
             former.finish().await;

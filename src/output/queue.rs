@@ -1,4 +1,4 @@
-//! Store and forward: what waits for a broker that is away, on disk, in order, bounded.
+//! Store and forward: what waits for a broker or a collector that is away, on disk, in order, bounded.
 //!
 //! Three lanes, each in files of its own ([`lane`]): alarms, health, scores. They are sent in this
 //! order, and each in the order in which it came. What is too much for the disk goes in the other
@@ -20,8 +20,10 @@ use std::path::Path;
 
 use lane::Lane;
 
-/// The name of the queue's folder in the state folder.
+/// The name of the folder in the state folder of what waits for a broker,
 pub const QUEUE: &str = "queue";
+/// and for a collector.
+pub const QUEUE_OTLP: &str = "queue-otlp";
 /// A message that is longer is refused.
 pub const LONGEST_MESSAGE: usize = record::LONGEST;
 /// Messages of a lane that are kept in memory while the disk cannot be written.

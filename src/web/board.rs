@@ -1,5 +1,5 @@
-//! All that the page shows, in bounded memory, and how it is told. Imports `control`, `model` and
-//! `histogram`.
+//! All that the page shows, in bounded memory, and how it is told. Imports `control`, `metrics`,
+//! `model` and `histogram`.
 
 use std::collections::VecDeque;
 use std::path::Path;
@@ -9,9 +9,9 @@ use serde_json::{Value, json};
 
 use super::alarms::{Alarms, Entry, milliseconds};
 use super::feed::{News, Point, Snapshot};
-use super::metrics::{BOUNDS_US, cumulative};
 use crate::alarm::{AlarmKind, Transition};
 use crate::histogram::Histogram;
+use crate::metrics::{BOUNDS_US, cumulative};
 use crate::model::Manifest;
 
 /// A quarter of an hour, where about one point a second comes.

@@ -1,5 +1,5 @@
 //! What is sent and what is taken: whole bodies, streams of events, and requests' bodies up to a
-//! limit. Imports nothing of the crate.
+//! limit. Imports `http`.
 
 use std::convert::Infallible;
 use std::pin::Pin;
@@ -8,6 +8,9 @@ use std::time::Duration;
 
 use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use tokio::sync::mpsc;
+
+use crate::http;
+pub use crate::http::Unread;
 
 /// More than any request here needs.
 const LARGEST_REQUEST: usize = 4_096;
@@ -56,40 +59,10 @@ impl Body for Reply {
     }
 }
 
-/// A request's body could not be taken.
-pub enum Unread {
-    TooLarge,
-    TooSlow,
-    Broken,
-}
-
 /// The whole body of a request.
 ///
 /// # Errors
 /// It is too large, too slow or broken off.
 pub async fn read(body: Incoming) -> Result<Vec<u8>, Unread> {
-    match tokio::time::timeout(REQUEST_PATIENCE, gather(body)).await {
-        Ok(read) => read,
-        Err(_) => Err(Unread::TooSlow),
-    }
-}
-
-async fn gather(mut body: Incoming) -> Result<Vec<u8>, Unread> {
-    let mut read = Vec::new();
-    if body.size_hint().lower() > LARGEST_REQUEST as u64 {
-        return Err(Unread::TooLarge);
-    }
-    loop {
-        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
-        let Some(frame) = frame else {
-            return Ok(read);
-        };
-        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
-            continue;
-        };
-        if read.len() + data.len() > LARGEST_REQUEST {
-            return Err(Unread::TooLarge);
-        }
-        read.extend_from_slice(&data);
-    }
+    http::read(body, LARGEST_REQUEST, REQUEST_PATIENCE).await
 }

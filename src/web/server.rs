@@ -1,5 +1,5 @@
 //! The server's thread: who may connect, how long a client may take, and what keeps pages up to
-//! date. Imports `control` and its siblings.
+//! date. Imports `control`, `http` and its siblings.
 
 use std::collections::HashMap;
 use std::io::Write as _;
@@ -19,11 +19,11 @@ use super::board::Board;
 use super::events::Clients;
 use super::feed::Feed;
 use super::guard::Names;
-use super::io::{Client, TokioTimer};
 use super::login::Login;
 use super::metrics::ServerCounts;
 use super::route;
 use crate::control::Asked;
+use crate::http::{Connection, TokioTimer};
 
 /// Connections at a time, and of one address: a rack of clients that hang must not keep everybody
 /// else out.
@@ -212,7 +212,7 @@ async fn attend(stream: TcpStream, peer: SocketAddr, guest: Guest) {
         .header_read_timeout(HEAD_PATIENCE)
         .max_buf_size(HEAD_BYTES)
         .max_headers(MOST_HEADERS)
-        .serve_connection(Client::new(stream), service)
+        .serve_connection(Connection::new(stream), service)
         .await;
     if let Err(error) = served {
         log::debug!(target: "web", "{peer}: {error}");

@@ -1,4 +1,4 @@
-//! Where a password is read from. Imports its sibling modules only.
+//! Where a password, or another secret, is read from. Imports its sibling modules only.
 
 use std::path::{Path, PathBuf};
 
@@ -8,29 +8,44 @@ use crate::config::value::Value;
 
 /// The file that the key `password_file` names, where it is set.
 pub fn password_file(table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<PathBuf> {
-    let path = match table.value("password_file")? {
+    credential_file(table, "password_file", "the password", mistakes)
+}
+
+/// The file that the key `key` names, where it is set; `what` is in it.
+pub fn credential_file(
+    table: &Table<'_>,
+    key: &str,
+    what: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> Option<PathBuf> {
+    let path = match table.value(key)? {
         Value::Path(path) => {
-            let remedy = "write the password there (mode 0600) or correct the path";
-            table.exists("password_file", &path, remedy, mistakes);
+            let remedy = format!("write {what} there (mode 0600) or correct the path");
+            table.exists(key, &path, &remedy, mistakes);
             path
         }
-        Value::Text(credential) => credential_path(table, &credential, mistakes),
+        Value::Text(credential) => credential_path(table, key, &credential, mistakes),
         _ => return None,
     };
     if others_may_read(&path) {
         let shown = path.display();
         let message = format!("others may read {shown}; run `chmod 600 {shown}`");
-        let place = table.place("password_file");
-        mistakes.push(Mistake::warning(place, table.key("password_file"), message));
+        let place = table.place(key);
+        mistakes.push(Mistake::warning(place, table.key(key), message));
     }
     Some(path)
 }
 
 /// A bare name is a systemd credential, or else a file beside the configuration.
-fn credential_path(table: &Table<'_>, name: &str, mistakes: &mut Vec<Mistake>) -> PathBuf {
+fn credential_path(
+    table: &Table<'_>,
+    key: &str,
+    name: &str,
+    mistakes: &mut Vec<Mistake>,
+) -> PathBuf {
     let beside = table.around.base.folder.join(name);
-    let place = table.place("password_file");
-    let key = table.key("password_file");
+    let place = table.place(key);
+    let key = table.key(key);
     match &table.around.credentials {
         Some(folder) if folder.join(name).exists() => return folder.join(name),
         _ if beside.exists() => {}

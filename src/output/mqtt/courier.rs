@@ -1,5 +1,5 @@
 //! What the output does with what it is told: alarms to the queue at once, scores and readings to the
-//! broker or, while it is away, thinned out to the queue. Imports its siblings, `alarm`, `queue`.
+//! broker or, while it is away, thinned out to the queue. Imports its siblings, `alarm`, `queue`, `store`.
 
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -8,14 +8,13 @@ use serde_json::{Value, json};
 use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::Instant;
 
+use super::MqttOutputConfig;
 use super::score::{ScoreSlot, ScoreSpan};
-use super::told::Told;
-use super::words::{self, StateWords};
-use super::{LOG_TARGET, MqttOutputConfig, PostView, Word, view_name};
+use super::words;
 use crate::alarm::AlarmEvent;
-use crate::frame::Timestamp;
-use crate::message::Message;
-use crate::output::queue::{Class, Fill, Queue};
+use crate::output::post::{PostConfig, PostView, StateWords, Word};
+use crate::output::queue::{Class, Fill};
+use crate::output::store::{Store, now};
 
 /// While the broker is away, one score is kept of this much time,
 const AWAY_SCORE: Duration = Duration::from_secs(60);
@@ -23,15 +22,12 @@ const AWAY_SCORE: Duration = Duration::from_secs(60);
 const AWAY_SCORES: usize = 10;
 /// and readings are kept this seldom.
 const AWAY_READINGS: Duration = Duration::from_secs(900);
-/// Messages that are dropped are told of at most this often.
-const TELL_AGAIN: Duration = Duration::from_secs(3_600);
 /// How often the figures of the queue are published when nothing else changes.
 const FILL_EVERY: Duration = Duration::from_secs(60);
 
 pub struct Courier {
     pub(super) config: MqttOutputConfig,
-    pub(super) queue: Queue,
-    told: Told,
+    pub(super) store: Store,
     pub(super) inbox: UnboundedReceiver<Word>,
     scores: ScoreSlot,
     view: Arc<Mutex<PostView>>,
@@ -45,10 +41,6 @@ pub struct Courier {
     score_at: Instant,
     away_score: Option<(ScoreSpan, Instant)>,
     away_scores: Vec<Vec<u8>>,
-    dropped: [u64; 3],
-    told_dropped: Option<Instant>,
-    /// The disk cannot be written.
-    unwritable: bool,
     /// Since when, and for how long at most.
     pub(super) finishing: Option<Duration>,
     pub(super) is_another: bool,
@@ -57,8 +49,7 @@ pub struct Courier {
 impl Courier {
     pub fn new(
         config: MqttOutputConfig,
-        queue: Queue,
-        told: Told,
+        store: Store,
         inbox: UnboundedReceiver<Word>,
         scores: ScoreSlot,
         view: Arc<Mutex<PostView>>,
@@ -67,8 +58,7 @@ impl Courier {
         Courier {
             score_at: now + config.score_every,
             config,
-            queue,
-            told,
+            store,
             inbox,
             scores,
             view,
@@ -83,9 +73,6 @@ impl Courier {
             stored_readings: None,
             away_score: None,
             away_scores: Vec::new(),
-            dropped: [0; 3],
-            told_dropped: None,
-            unwritable: false,
             finishing: None,
             is_another: false,
         }
@@ -96,15 +83,11 @@ impl Courier {
     pub(super) fn take(&mut self, word: Word) {
         let mut alarms = Vec::new();
         let mut next = Some(word);
-        while let Some(word) = next {
+        while let Some(word) = next.take().or_else(|| self.inbox.try_recv().ok()) {
             match word {
                 Word::Alarm(event) => self.add(&event, &mut alarms),
                 Word::Known(known, open) => {
-                    for event in self.told.missing(&known, &open, now()) {
-                        log::info!(
-                            target: LOG_TARGET,
-                            "alarm {}: told now what a restart kept from being told", event.id
-                        );
+                    for event in self.store.missing(&known, &open) {
                         self.add(&event, &mut alarms);
                     }
                 }
@@ -118,82 +101,42 @@ impl Courier {
                         stored(words::HEALTH_EVENT, &payload)
                     });
                     let messages = messages.collect();
-                    self.push(Class::Health, messages, None, true);
+                    self.store.push(Class::Health, messages, true);
                 }
                 Word::Readings(readings) => self.readings = Some(*readings),
+                // Of a collector.
+                Word::Metrics(_) => {}
                 Word::Become(config) => {
+                    let PostConfig::Mqtt(config) = *config else {
+                        continue;
+                    };
                     self.flush(&mut alarms);
                     self.score_at = Instant::now() + config.score_every;
-                    self.config = *config;
+                    self.store.address = config.address();
+                    self.config = config;
                     self.is_another = true;
                     self.status_is_old = true;
                 }
                 Word::Finish(patience) => self.finishing = Some(patience),
             }
-            next = self.inbox.try_recv().ok();
         }
         self.flush(&mut alarms);
         self.show(None);
     }
 
     fn add(&mut self, event: &AlarmEvent, alarms: &mut Vec<Vec<u8>>) {
-        if self.told.take(event) {
+        if self.store.told.take(event) {
             alarms.push(stored(words::ALARM, &self.config.alarm(event)));
             self.status_is_old = true;
         }
     }
 
     fn flush(&mut self, alarms: &mut Vec<Vec<u8>>) {
-        if !alarms.is_empty() {
-            let note = self.told.note();
-            self.push(Class::Alarm, std::mem::take(alarms), Some(&note), true);
-        }
-    }
-
-    fn push(&mut self, class: Class, messages: Vec<Vec<u8>>, note: Option<&[u8]>, sync: bool) {
-        match self.queue.push(class, messages, note, sync) {
-            Ok(()) if self.unwritable => {
-                self.unwritable = false;
-                log::info!(target: LOG_TARGET, "the queue can be written again");
-            }
-            Ok(()) => {}
-            Err(error) if !self.unwritable => {
-                self.unwritable = true;
-                log::error!(
-                    target: LOG_TARGET,
-                    MESSAGE_ID = Message::StateUnwritable.id();
-                    "the queue cannot be written: {error}; what waits for the broker is kept in \
-                     memory, and a restart would lose it"
-                );
-            }
-            Err(_) => {}
-        }
-        self.tell_of_dropped();
-    }
-
-    fn tell_of_dropped(&mut self) {
-        let dropped = self.queue.fill().dropped;
-        let is_due = self
-            .told_dropped
-            .is_none_or(|told| told.elapsed() >= TELL_AGAIN);
-        if dropped == self.dropped || !is_due {
-            return;
-        }
-        let [alarms, health, scores] = dropped;
-        log::warn!(
-            target: LOG_TARGET,
-            MESSAGE_ID = Message::QueueFull.id();
-            "too much waits for {}: dropped since the start: {scores} scores, {health} health \
-             messages, {alarms} alarm messages; raise output.mqtt.queue_bytes, or see why the broker \
-             is away",
-            self.broker()
-        );
-        self.dropped = dropped;
-        self.told_dropped = Some(Instant::now());
+        self.store.push_alarms(std::mem::take(alarms));
     }
 
     pub(super) fn broker(&self) -> String {
-        format!("{}:{}", self.config.broker.host, self.config.broker.port)
+        self.config.address()
     }
 
     /// The next moment at which [`Courier::pass_time`] has something to do.
@@ -209,7 +152,7 @@ impl Courier {
         let now = Instant::now();
         if now >= self.fill_at {
             self.fill_at = now + FILL_EVERY;
-            self.status_is_old |= self.queue.fill() != self.published_fill;
+            self.status_is_old |= self.store.queue.fill() != self.published_fill;
         }
         if self.config.score_every.is_zero() || now < self.score_at {
             return None;
@@ -217,7 +160,7 @@ impl Courier {
         self.score_at = now + self.config.score_every;
         let span = self.scores.take();
         let is_live = is_there && self.away_score.is_none() && self.away_scores.is_empty();
-        if is_live && !self.queue.waits(Class::Score) {
+        if is_live && !self.store.queue.waits(Class::Score) {
             return span.map(|span| self.config.score(&span));
         }
         self.store_score(span, now);
@@ -254,7 +197,7 @@ impl Courier {
         }
         if !self.away_scores.is_empty() {
             let scores = std::mem::take(&mut self.away_scores);
-            self.push(Class::Score, scores, None, false);
+            self.store.push(Class::Score, scores, false);
         }
     }
 
@@ -270,7 +213,7 @@ impl Courier {
             self.stored_readings = Some(Instant::now());
             let payload = self.config.health(&readings, now());
             let message = stored(words::HEALTH, &payload);
-            self.push(Class::Health, vec![message], None, false);
+            self.store.push(Class::Health, vec![message], false);
         }
     }
 
@@ -281,11 +224,11 @@ impl Courier {
     }
 
     pub(super) fn status(&mut self) -> Vec<u8> {
-        let fill = self.queue.fill();
+        let fill = self.store.queue.fill();
         self.published_fill = fill;
         self.status_is_old = false;
         let [alarms, health, scores] = fill.dropped;
-        let open = self.told.open().iter();
+        let open = self.store.told.open().iter();
         let open: Vec<&str> = open.map(|told| told.id.as_str()).collect();
         self.config.status(
             &self.state,
@@ -305,9 +248,8 @@ impl Courier {
         let mut view = self.view.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(state) = state {
             state.clone_into(&mut view.state);
-            view.name = view_name(&self.config);
         }
-        view.fill = self.queue.fill();
+        view.fill = self.store.queue.fill();
     }
 }
 
@@ -325,14 +267,6 @@ pub(super) fn parts(content: &[u8]) -> Option<(&str, &[u8])> {
     let at = content.iter().position(|byte| *byte == b'\n')?;
     let last = std::str::from_utf8(&content[..at]).ok()?;
     Some((last, &content[at + 1..]))
-}
-
-fn now() -> Timestamp {
-    let since = std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH);
-    // Before 1970 there is no service of ours.
-    Timestamp(since.map_or(0, |since| {
-        i64::try_from(since.as_nanos()).unwrap_or(i64::MAX)
-    }))
 }
 
 #[cfg(test)]

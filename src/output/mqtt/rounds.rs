@@ -1,5 +1,5 @@
 //! Connections to the broker, one after the other: connect, say how it is, deliver what waits, and when
-//! the connection is lost wait and begin again. Imports its siblings, `broker`, `queue`.
+//! the connection is lost wait and begin again. Imports its siblings, `broker`, `queue`, `allowance`.
 
 use std::time::Duration;
 
@@ -12,6 +12,7 @@ use super::{LOG_TARGET, words};
 use crate::backoff::Backoff;
 use crate::broker;
 use crate::message::Message;
+use crate::output::allowance::Allowance;
 use crate::output::queue::Class;
 
 /// A connection that held this long was a good one.
@@ -26,12 +27,6 @@ const LAST: Duration = Duration::from_secs(10);
 const GOODBYE: Duration = Duration::from_millis(500);
 /// As good as for ever.
 const LATER: Duration = Duration::from_secs(86_400);
-
-/// How many messages may go.
-struct Allowance {
-    left: f64,
-    at: Instant,
-}
 
 /// What is remembered from one connection to the next.
 struct Rounds {
@@ -82,7 +77,7 @@ impl Courier {
             let begun = Instant::now();
             let mut progress = Progress::default();
             let end = self.hold(&mut rounds, &mut progress).await;
-            self.queue.rewind();
+            self.store.queue.rewind();
             self.status_is_old = true;
             let reason = match end {
                 End::Finished => break,
@@ -256,7 +251,7 @@ impl Courier {
             Heard::Arrived(Sent::Queued(class, number)) => {
                 if let Some(through) = link.arrived(class, number) {
                     rounds.breaks = None;
-                    if let Err(error) = self.queue.deliver(class, through) {
+                    if let Err(error) = self.store.queue.deliver(class, through) {
                         log::debug!(target: LOG_TARGET, "the queue cannot be written: {error}");
                     }
                     self.show(None);
@@ -290,7 +285,7 @@ impl Courier {
     }
 
     fn tell_of_connection(&mut self) {
-        let waiting = self.queue.fill().waiting;
+        let waiting = self.store.queue.fill().waiting;
         log::info!(
             target: LOG_TARGET,
             MESSAGE_ID = Message::OutputRestored.id();
@@ -322,7 +317,7 @@ impl Courier {
         // An alarm must not wait for readings.
         if progress.is_there {
             self.deliver(link, rounds);
-            if !self.queue.waits(Class::Health)
+            if !self.store.queue.waits(Class::Health)
                 && let Some(readings) = self.live_readings()
             {
                 link.publish(
@@ -340,7 +335,7 @@ impl Courier {
     /// Whether it is time to say goodbye.
     fn is_done(&self, link: &Link, progress: &Progress) -> bool {
         let is_late = progress.until.is_none_or(|until| Instant::now() >= until);
-        is_late || (!self.queue.has_next() && link.is_idle())
+        is_late || (!self.store.queue.has_next() && link.is_idle())
     }
 
     fn deliver(&mut self, link: &mut Link, rounds: &mut Rounds) {
@@ -350,10 +345,10 @@ impl Courier {
             None => MOST_ON_THE_WAY,
         };
         while link.has_room(most)
-            && self.queue.has_next()
+            && self.store.queue.has_next()
             && rounds.allowance.take(self.config.catch_up_per_second)
         {
-            let next = match self.queue.next_message() {
+            let next = match self.store.queue.next_message() {
                 Ok(Some(next)) => next,
                 Ok(None) => return,
                 Err(error) => {
@@ -390,7 +385,7 @@ impl Courier {
                 );
             }
             if !link.publish(&self.config.topic(last), payload, sent, false) {
-                self.queue.take_back(next.class, next.number);
+                self.store.queue.take_back(next.class, next.number);
                 return;
             }
         }
@@ -406,42 +401,6 @@ impl Rounds {
         match self.breaks {
             Some((of, at, breaks)) if (of, at) == (class, number) => breaks,
             _ => 0,
-        }
-    }
-}
-
-impl Allowance {
-    fn new(per_second: u32) -> Self {
-        Allowance {
-            left: f64::from(per_second),
-            at: Instant::now(),
-        }
-    }
-
-    fn refill(&mut self, per_second: u32) {
-        let now = Instant::now();
-        let more = now.duration_since(self.at).as_secs_f64() * f64::from(per_second);
-        self.left = (self.left + more).min(f64::from(per_second));
-        self.at = now;
-    }
-
-    /// Whether one more may go; it is counted then.
-    fn take(&mut self, per_second: u32) -> bool {
-        self.refill(per_second);
-        let may = self.left >= 1.0;
-        self.left -= f64::from(u8::from(may));
-        may
-    }
-
-    /// When one more may go.
-    fn next(&mut self, per_second: u32) -> Instant {
-        self.refill(per_second);
-        match self.left >= 1.0 {
-            true => self.at + LATER,
-            false => {
-                let missing = (1.0 - self.left) / f64::from(per_second);
-                self.at + Duration::from_secs_f64(missing.max(1e-3))
-            }
         }
     }
 }
@@ -504,22 +463,5 @@ mod tests {
         assert_eq!(rounds.breaks_at(Class::Alarm, 2), 1);
         rounds.note_break(None);
         assert_eq!(rounds.breaks, None);
-    }
-
-    #[tokio::test]
-    async fn catching_up_is_limited() {
-        let mut allowance = Allowance::new(10);
-        let begun = Instant::now();
-        let mut gone = 0_u32;
-        while begun.elapsed() < Duration::from_millis(350) {
-            while allowance.take(10) {
-                gone += 1;
-            }
-            sleep_until(allowance.next(10).min(begun + Duration::from_millis(350))).await;
-        }
-        // Ten at once, and one every tenth of a second, however slow this machine is.
-        assert!(gone >= 10, "{gone}");
-        let most = 10.0 + begun.elapsed().as_secs_f64() * 10.0 + 1.0;
-        assert!(f64::from(gone) <= most, "{gone} of {most}");
     }
 }

@@ -1,12 +1,13 @@
 //! What is published, and where: topics and payloads. Imports `alarm` and `frame`.
 
-use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::MqttOutputConfig;
 use super::score::ScoreSpan;
-use crate::alarm::{AlarmEvent, Transition};
+use crate::alarm::AlarmEvent;
 use crate::frame::Timestamp;
+use crate::output::ids::{alarm_message_id, limit_id, milliseconds};
+use crate::output::post::{HealthWords, StateWords};
 use crate::output::queue::LONGEST_MESSAGE;
 
 /// The last levels of the topics.
@@ -20,27 +21,6 @@ pub const HEALTH_EVENT: &str = "health/event";
 const NAMED: usize = 3;
 /// An alarm that is longer leaves sensors out.
 const LONG: usize = LONGEST_MESSAGE / 2;
-
-/// How the service is.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
-pub struct StateWords {
-    /// `starting`, `watching`, `learning`, `degraded` or `stuck`.
-    pub state: String,
-    /// How far learning has come, or what is degraded and why.
-    pub text: Option<String>,
-    pub model: Option<String>,
-}
-
-/// A reading of the machine crossed a limit, or is back.
-#[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct HealthWords {
-    pub time: Timestamp,
-    /// `raised`, `cleared`, `degraded` or `recovered`.
-    pub change: &'static str,
-    /// `warning` or `critical`
-    pub level: &'static str,
-    pub text: String,
-}
 
 impl MqttOutputConfig {
     pub fn topic(&self, last: &str) -> String {
@@ -90,8 +70,7 @@ impl MqttOutputConfig {
 
     /// What crossed a limit, with the time as part of the id: `number` tells those of one moment apart.
     pub fn health_event(&self, words: &HealthWords, number: usize) -> Vec<u8> {
-        let id = format!("limit-{}-{number}", milliseconds(words.time));
-        let mut fields = self.head(&id, words.time);
+        let mut fields = self.head(&limit_id(words, number), words.time);
         if let Ok(Value::Object(event)) = serde_json::to_value(words) {
             fields.insert("event".to_owned(), Value::Object(event));
         }
@@ -130,22 +109,6 @@ impl MqttOutputConfig {
     }
 }
 
-/// The same whenever the same event is told: readers know a second delivery by it.
-pub fn alarm_message_id(event: &AlarmEvent) -> String {
-    let raised = milliseconds(event.raised_at);
-    match event.transition {
-        Transition::Raised => format!("{}-{raised}-raised", event.id),
-        Transition::Updated => {
-            format!("{}-{raised}-updated-{}", event.id, milliseconds(event.time))
-        }
-        Transition::Cleared => format!("{}-{raised}-cleared", event.id),
-    }
-}
-
-fn milliseconds(time: Timestamp) -> i64 {
-    time.nanos().div_euclid(1_000_000)
-}
-
 fn rounded(score: f64) -> Value {
     json!((score * 1e4).round() / 1e4)
 }
@@ -159,7 +122,7 @@ fn bytes(value: &Value) -> Vec<u8> {
 mod tests {
     use super::super::example;
     use super::*;
-    use crate::alarm::{AlarmKind, SensorEvidence};
+    use crate::alarm::{AlarmKind, SensorEvidence, Transition};
 
     pub fn event(sensors: usize) -> AlarmEvent {
         AlarmEvent {

@@ -1,4 +1,4 @@
-//! What the broker's readers have been told of alarms, kept with the queue: after a crash it is held
+//! What an output's readers have been told of alarms, kept with the queue: after a crash it is held
 //! against what the service knows, and what is missing is told. Imports `alarm`.
 
 use serde::{Deserialize, Serialize};
@@ -174,6 +174,21 @@ impl Told {
 }
 
 impl ToldAlarm {
+    /// As much as is known of it for who was not told.
+    pub fn known(&self) -> KnownAlarm {
+        KnownAlarm {
+            id: self.id.clone(),
+            kind: self.kind,
+            raised_at: self.raised_at,
+            cleared_at: None,
+            score: self.score,
+            peak_score: self.score,
+            threshold: self.threshold,
+            sensors: Vec::new(),
+            model: self.model.clone(),
+        }
+    }
+
     fn cleared(&self, time: Timestamp) -> AlarmEvent {
         AlarmEvent {
             id: self.id.clone(),

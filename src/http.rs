@@ -1,31 +1,32 @@
-//! A client's connection for hyper: one that takes nothing for too long is given up, however much
-//! it sends. Imports nothing of the crate.
+//! Connections, bodies and time for hyper: one whose other end takes nothing for too long is given up, however
+//! much it sends. Imports nothing of the crate.
 
+use std::convert::Infallible;
 use std::future::Future;
 use std::io;
 use std::pin::Pin;
 use std::task::{Context, Poll, ready};
 use std::time::{Duration, Instant};
 
+use hyper::body::{Body, Bytes, Frame, Incoming, SizeHint};
 use hyper::rt::{Read, ReadBufCursor, Sleep, Timer, Write};
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
-use tokio::net::TcpStream;
 
-/// How long a client may take nothing of what it asked for.
+/// How long the other end may take nothing.
 const WRITE_PATIENCE: Duration = Duration::from_secs(10);
 const READ_BYTES: usize = 2_048;
 
-/// A connection of a client.
+/// A connection, as client or as server.
 #[derive(Debug)]
-pub struct Client {
-    stream: TcpStream,
-    /// Runs while the client takes nothing.
+pub struct Connection<S> {
+    stream: S,
+    /// Runs while the other end takes nothing.
     patience: Option<Pin<Box<tokio::time::Sleep>>>,
 }
 
-impl Client {
-    pub fn new(stream: TcpStream) -> Self {
-        Client {
+impl<S> Connection<S> {
+    pub fn new(stream: S) -> Self {
+        Connection {
             stream,
             patience: None,
         }
@@ -49,7 +50,7 @@ impl Client {
     }
 }
 
-impl Read for Client {
+impl<S: AsyncRead + Unpin> Read for Connection<S> {
     fn poll_read(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -65,7 +66,7 @@ impl Read for Client {
     }
 }
 
-impl Write for Client {
+impl<S: AsyncWrite + Unpin> Write for Connection<S> {
     fn poll_write(
         mut self: Pin<&mut Self>,
         context: &mut Context<'_>,
@@ -108,5 +109,74 @@ impl Timer for TokioTimer {
     fn sleep_until(&self, deadline: Instant) -> Pin<Box<dyn Sleep>> {
         let deadline = tokio::time::Instant::from_std(deadline);
         Box::pin(TokioSleep(Box::pin(tokio::time::sleep_until(deadline))))
+    }
+}
+
+/// A body that is there as a whole.
+#[derive(Debug)]
+pub struct Whole(Option<Bytes>);
+
+impl Whole {
+    pub fn new(bytes: Bytes) -> Self {
+        Whole(Some(bytes))
+    }
+}
+
+impl Body for Whole {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        Poll::Ready(self.0.take().map(|bytes| Ok(Frame::data(bytes))))
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.0.is_none()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        SizeHint::with_exact(self.0.as_ref().map_or(0, |bytes| bytes.len() as u64))
+    }
+}
+
+/// A body could not be taken.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Unread {
+    TooLarge,
+    TooSlow,
+    Broken,
+}
+
+/// The whole of a body that comes.
+///
+/// # Errors
+/// It is larger than `most` bytes, takes longer than `patience`, or is broken off.
+pub async fn read(body: Incoming, most: usize, patience: Duration) -> Result<Vec<u8>, Unread> {
+    match tokio::time::timeout(patience, gather(body, most)).await {
+        Ok(read) => read,
+        Err(_) => Err(Unread::TooSlow),
+    }
+}
+
+async fn gather(mut body: Incoming, most: usize) -> Result<Vec<u8>, Unread> {
+    let mut read = Vec::new();
+    if body.size_hint().lower() > most as u64 {
+        return Err(Unread::TooLarge);
+    }
+    loop {
+        let frame = std::future::poll_fn(|context| Pin::new(&mut body).poll_frame(context)).await;
+        let Some(frame) = frame else {
+            return Ok(read);
+        };
+        let Ok(data) = frame.map_err(|_| Unread::Broken)?.into_data() else {
+            continue;
+        };
+        if read.len() + data.len() > most {
+            return Err(Unread::TooLarge);
+        }
+        read.extend_from_slice(&data);
     }
 }
