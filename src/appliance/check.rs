@@ -106,7 +106,7 @@ fn check_service(
             Ok(Some(found)) => found,
             Ok(None) => continue,
             Err(why) => {
-                hidden.push((reference.key, reference.line));
+                hidden.push((reference.key.clone(), reference.line));
                 mistakes.push(of_reference(&reference, why));
                 continue;
             }
@@ -120,7 +120,7 @@ fn check_service(
             to_check.push((reference.span.clone(), on_card.display().to_string()));
             match reference.kind {
                 // It gets its mode when it is taken over.
-                Kind::Password => hidden.push((reference.key, reference.line)),
+                Kind::Password => hidden.push((reference.key.clone(), reference.line)),
                 Kind::Model => model = Some((path.clone(), reference)),
                 Kind::Certificate | Kind::Faults => {}
             }
@@ -140,7 +140,7 @@ fn check_service(
         Err(error) => error.mistakes,
     };
     theirs.retain(|one| {
-        let at = |hidden: &(&str, usize)| one.key == hidden.0 && one.line == Some(hidden.1);
+        let at = |hidden: &(String, usize)| one.key == hidden.0 && one.line == Some(hidden.1);
         // The file is written for the service alone, so that others may not read the password.
         let readable = !one.is_error() && one.key.ends_with(".password");
         // The report says that a model is learned: nothing to look at.
@@ -184,7 +184,7 @@ fn no_model_is_meant(settings: &Settings) -> bool {
 fn of_reference(reference: &Reference, why: String) -> Mistake {
     Mistake {
         line: Some(reference.line),
-        key: reference.key.to_owned(),
+        key: reference.key.clone(),
         ..Mistake::of_file(Path::new(FILE), why)
     }
 }

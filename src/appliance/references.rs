@@ -1,10 +1,12 @@
 //! Files that the configuration names and that lie beside it on the card: a model, a certificate, a
-//! password. Imports nothing of the crate.
+//! password. Imports `config`, whose table of keys says which these are.
 
 use std::ops::Range;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
+
+use crate::config::schema::{self, Key, Shape};
 
 /// What a file is for decides where it goes and who may read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -40,7 +42,7 @@ impl Kind {
 pub struct Reference {
     pub kind: Kind,
     /// Dotted, as in `source.mqtt.ca_file`.
-    pub key: &'static str,
+    pub key: String,
     pub line: usize,
     /// Of the value, its quotes included.
     pub span: Range<usize>,
@@ -59,42 +61,59 @@ pub fn find(text: &str) -> Vec<Reference> {
     let Ok(table) = DeTable::parse(text) else {
         return Vec::new();
     };
-    let top = table.get_ref();
     let mut found = Vec::new();
-    let mut add = |table: &DeTable<'_>, name: &str, key, kind| {
-        let Some(value) = table.get(name) else { return };
-        let DeValue::String(path) = value.get_ref() else {
+    walk(table.get_ref(), schema::TOP, "", &mut |key, path, value| {
+        let Some(kind) = kind_of(key) else { return };
+        let DeValue::String(name) = value.get_ref() else {
             return;
         };
-        if path.is_empty() || path.starts_with('/') || path.chars().any(char::is_control) {
+        if name.is_empty() || name.starts_with('/') || name.chars().any(char::is_control) {
             return;
         }
         let span = value.span();
         found.push(Reference {
             kind,
-            key,
+            key: path,
             line: 1 + text[..span.start].matches('\n').count(),
             span,
-            path: path.to_string(),
+            path: name.to_string(),
         });
-    };
-    add(top, "model", "model", Kind::Model);
-    if let Some(source) = top.get("source").and_then(as_table) {
-        for mqtt in tables(source.get("mqtt")) {
-            add(mqtt, "ca_file", "source.mqtt.ca_file", Kind::Certificate);
-            add(
-                mqtt,
-                "password_file",
-                "source.mqtt.password_file",
-                Kind::Password,
-            );
-        }
-        for simulator in tables(source.get("simulator")) {
-            add(simulator, "faults", "source.simulator.faults", Kind::Faults);
-        }
-    }
+    });
     found.sort_by_key(|one| one.span.start);
     found
+}
+
+/// None for what never lies on a card: folders, sockets, a growing file of the plant's.
+fn kind_of(key: &Key) -> Option<Kind> {
+    match (key.shape, key.name) {
+        (Shape::Credential, _) => Some(Kind::Password),
+        (Shape::Path, "model") => Some(Kind::Model),
+        (Shape::Path, "ca_file") => Some(Kind::Certificate),
+        (Shape::Path, "faults") => Some(Kind::Faults),
+        _ => None,
+    }
+}
+
+/// Shows each key of `keys` that `table` has, and those of the tables below it, with its dotted path.
+fn walk(
+    table: &DeTable<'_>,
+    keys: &'static [Key],
+    above: &str,
+    see: &mut impl FnMut(&'static Key, String, &Spanned<DeValue<'_>>),
+) {
+    for key in keys {
+        let Some(value) = table.get(key.name) else {
+            continue;
+        };
+        let path = format!("{above}{}", key.name);
+        if let Some(below) = key.shape.keys() {
+            for table in tables(value) {
+                walk(table, below, &format!("{path}."), see);
+            }
+        } else {
+            see(key, path, value);
+        }
+    }
 }
 
 fn as_table<'a, 'b>(value: &'a Spanned<DeValue<'b>>) -> Option<&'a DeTable<'b>> {
@@ -105,10 +124,10 @@ fn as_table<'a, 'b>(value: &'a Spanned<DeValue<'b>>) -> Option<&'a DeTable<'b>> 
 }
 
 /// A table, or an array of them.
-fn tables<'a, 'b>(value: Option<&'a Spanned<DeValue<'b>>>) -> Vec<&'a DeTable<'b>> {
-    match value.map(Spanned::get_ref) {
-        Some(DeValue::Table(table)) => vec![table],
-        Some(DeValue::Array(array)) => array.iter().filter_map(as_table).collect(),
+fn tables<'a, 'b>(value: &'a Spanned<DeValue<'b>>) -> Vec<&'a DeTable<'b>> {
+    match value.get_ref() {
+        DeValue::Table(table) => vec![table],
+        DeValue::Array(array) => array.iter().filter_map(as_table).collect(),
         _ => Vec::new(),
     }
 }
@@ -139,7 +158,7 @@ mod tests {
         let found = find(TEXT);
         let seen: Vec<_> = found
             .iter()
-            .map(|one| (one.key, one.line, one.path.as_str()))
+            .map(|one| (one.key.as_str(), one.line, one.path.as_str()))
             .collect();
         assert_eq!(
             seen,
@@ -163,6 +182,39 @@ mod tests {
         );
         assert_eq!(replaced.lines().count(), TEXT.lines().count());
         assert_eq!(find(&replaced), []);
+    }
+
+    /// A key that is new comes here by itself or on the list below.
+    #[test]
+    fn every_file_of_the_configuration_is_one_of_the_card_or_is_not_meant() {
+        let not_meant = [
+            "torch_worker",
+            "state_directory",
+            "control_socket",
+            "source.csv.path",
+        ];
+        let mut meant = Vec::new();
+        for (path, key) in schema::every_key() {
+            match kind_of(key) {
+                Some(kind) => meant.push((path, kind)),
+                None if matches!(key.shape, Shape::Path) => {
+                    assert!(not_meant.contains(&path.as_str()), "{path}");
+                }
+                None => {}
+            }
+        }
+        for (path, kind) in [
+            ("output.mqtt.password_file", Kind::Password),
+            ("output.otlp.headers_file", Kind::Password),
+            ("output.otlp.ca_file", Kind::Certificate),
+            ("web.password_file", Kind::Password),
+        ] {
+            assert!(meant.contains(&(path.to_owned(), kind)), "{path}");
+            let (table, name) = path.rsplit_once('.').unwrap();
+            let found = find(&format!("[{table}]\n{name} = 'one'\n"));
+            assert_eq!(found.len(), 1, "{path}");
+            assert_eq!((found[0].key.as_str(), found[0].kind), (path, kind));
+        }
     }
 
     #[test]
