@@ -16,6 +16,7 @@ from pathlib import Path
 
 import bundles
 import checks_hang
+import checks_model
 import checks_provision
 import checks_pulls
 import checks_start
@@ -26,10 +27,10 @@ from card import Card, decompressed
 from report import Report
 
 STEPS = {
-    "qemu-amd64": ["start", "slots", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "pulls"],
+    "qemu-amd64": ["start", "slots", "model", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "pulls"],
     "rpi4": ["start"],
 }
-MORE = {"qemu-amd64": ["time", "panic", "torch"], "rpi4": ["time", "slots", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
+MORE = {"qemu-amd64": ["time", "panic", "torch"], "rpi4": ["time", "slots", "model", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
 CARD = 2 << 30
 
 
@@ -111,6 +112,14 @@ class Test:
 
     def slots(self):
         checks_update.second_slot(self.report, self.on())
+
+    def model(self):
+        key, _ = bundles.keys(self.options.keys)
+        paths = checks_model.bundle(self.options.board, os.path.dirname(key), self.work)
+        if self.options.board == "rpi4":
+            self.off()
+            self.card.change_data([(f"/{os.path.basename(path)}", Path(path), 0o644) for path in paths])
+        checks_model.model(self.report, self.on(), *paths)
 
     def bad_file(self):
         self.off()

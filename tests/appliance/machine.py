@@ -332,8 +332,8 @@ class Machine:
                 end = self._end()
                 self.pull()
                 raise MachineError(f"the machine did not end within {timeout * self.patience} s; its console ends:\n{end}")
-            # A board whose reset qemu does not have stands still after its last words.
-            if restarting is None and "reboot: Restarting system" in self.console():
+            # A board whose reset or whose end qemu does not have stands still after its last words.
+            if restarting is None and any(words in self.console() for words in ("reboot: Restarting system", "System halted")):
                 restarting = time.monotonic()
             if restarting is not None and time.monotonic() - restarting > 10:
                 self.process.kill()
