@@ -11,6 +11,8 @@ mod certificates;
 #[path = "run/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+#[path = "run/faults.rs"]
+mod faults;
 #[path = "mqtt/gate.rs"]
 mod gate;
 #[path = "sources/harness.rs"]
@@ -31,9 +33,9 @@ use std::time::Duration;
 
 use broker::Broker;
 use daemon::{Daemon, Site, feed, until};
+use faults::{cycle, once, site_with_state, status, told, until_full_and_within_its_limit};
 use gate::Gate;
 use nix::sys::signal::Signal;
-use plant::plant;
 use serde_json::Value;
 use subscriber::Subscriber;
 
@@ -46,46 +48,9 @@ pub fn config(port: u16, more: &str) -> String {
     )
 }
 
-/// A site with a folder for the state, as the service has it.
+/// A site whose state is kept, with that configuration.
 pub fn site(port: u16, more: &str) -> Site {
-    let site = Site::new(&config(port, more));
-    std::fs::create_dir(site.path("state")).unwrap();
-    site
-}
-
-/// Rows of normal operation with a fault of three minutes, `number` of which follow each other in time.
-pub fn cycle(number: usize) -> Vec<String> {
-    const ROWS: usize = 400;
-    let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let row = |(place, line): (usize, &String)| {
-        let second = (number * ROWS + place) as i64;
-        let time = start + jiff::SignedDuration::from_secs(second);
-        let mut row = plant::parsed(line);
-        row["time"] = time.to_string().into();
-        row.to_string()
-    };
-    plant().lines[600..600 + ROWS]
-        .iter()
-        .enumerate()
-        .map(row)
-        .collect()
-}
-
-/// Without what came twice, by the id.
-pub fn once(messages: Vec<Value>) -> Vec<Value> {
-    let mut seen = std::collections::HashSet::new();
-    let mut once = messages;
-    once.retain(|one| seen.insert(one["message"].as_str().unwrap().to_owned()));
-    once
-}
-
-/// Id and transition.
-fn said(messages: &[Value]) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    messages
-        .iter()
-        .map(|one| (text(&one["id"]), text(&one["transition"])))
-        .collect()
+    site_with_state(&config(port, more))
 }
 
 /// Waits until what the daemon, and `earlier` ones, told on standard output is what the broker's reader was told, in order,
@@ -99,11 +64,11 @@ fn until_all_is_told(
     let mut since = std::time::Instant::now();
     until("the same alarms at the broker", || {
         let heard = once(subscriber.json_on("pi/alarm"));
-        let told = [earlier.to_vec(), daemon.alarms()].concat();
-        if said(&heard) != said(&told) || told != both.1 {
+        let all = [earlier.to_vec(), daemon.alarms()].concat();
+        if told(&heard) != told(&all) || all != both.1 {
             since = std::time::Instant::now();
         }
-        both = (heard, told);
+        both = (heard, all);
         since.elapsed() > Duration::from_millis(500)
     });
     both
@@ -224,11 +189,7 @@ fn a_broker_that_is_away_at_the_start_gets_everything_in_order_later() {
     let mut stream = site.connect();
     feed(&mut stream, &cycle(3));
     daemon.until_alarm("anomaly", "cleared", 1);
-    let status = plant::output(
-        plant::anomalyd()
-            .args(["status", "--config"])
-            .arg(site.config()),
-    );
+    let status = status(&site);
     assert!(
         status.contains("waiting: ") && status.contains("messages waiting"),
         "{status}"
@@ -293,15 +254,7 @@ fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
         daemon.until_alarm("anomaly", "cleared", number + 1);
     }
     daemon.until_log("too much waits for 127.0.0.1");
-    let bytes = || -> u64 {
-        let files = std::fs::read_dir(&queue).unwrap();
-        files
-            // One may be gone by now.
-            .filter_map(|file| Some(file.unwrap().metadata().ok()?.len()))
-            .sum()
-    };
-    until("a queue within its limit", || bytes() <= 65_536 + 8_192);
-    assert!(bytes() > 40_000);
+    until_full_and_within_its_limit(&queue);
     daemon.terminate().ok();
     // One without a folder for its state says so, and works.
     std::fs::remove_dir_all(site.path("state")).unwrap();

@@ -15,6 +15,8 @@ mod collector;
 #[path = "run/daemon.rs"]
 #[allow(dead_code)]
 mod daemon;
+#[path = "run/faults.rs"]
+mod faults;
 #[path = "sources/harness.rs"]
 mod harness;
 #[path = "otlp/made_up.rs"]
@@ -31,7 +33,7 @@ use std::time::Duration;
 
 use collector::{Collector, Receiver};
 use daemon::{Daemon, Site, feed, until};
-use plant::plant;
+use faults::{cycle, site_with_state, status, told};
 use serde_json::Value;
 
 /// Samples over a socket, alarms to the collector.
@@ -43,30 +45,9 @@ pub fn config(endpoint: &str, more: &str) -> String {
     )
 }
 
-/// A site with a folder for the state, as the service has it.
+/// A site whose state is kept, with that configuration.
 pub fn site(port: u16, more: &str) -> Site {
-    let site = Site::new(&config(&format!("http://127.0.0.1:{port}"), more));
-    std::fs::create_dir(site.path("state")).unwrap();
-    site
-}
-
-/// Rows of normal operation with a fault of three minutes, `number` of which follow each other in time.
-pub fn cycle(number: usize) -> Vec<String> {
-    const ROWS: usize = 400;
-    let start: jiff::Timestamp = "2026-01-01T00:00:00Z".parse().unwrap();
-    let row = |(place, line): (usize, &String)| {
-        let second = (number * ROWS + place) as i64;
-        let mut row = plant::parsed(line);
-        row["time"] = (start + jiff::SignedDuration::from_secs(second))
-            .to_string()
-            .into();
-        row.to_string()
-    };
-    plant().lines[600..600 + ROWS]
-        .iter()
-        .enumerate()
-        .map(row)
-        .collect()
+    site_with_state(&config(&format!("http://127.0.0.1:{port}"), more))
 }
 
 /// The text, number or list that stands under a key of a record, a point or a resource.
@@ -103,23 +84,6 @@ pub fn alarms(records: &[Value]) -> Vec<(String, String)> {
 
 fn records(lines: &[Value]) -> Vec<Value> {
     lines.iter().map(|line| line["one"].clone()).collect()
-}
-
-/// The same of what daemons told on standard output.
-pub fn told(events: &[Value]) -> Vec<(String, String)> {
-    let text = |value: &Value| value.as_str().unwrap().to_owned();
-    events
-        .iter()
-        .map(|one| (text(&one["id"]), text(&one["transition"])))
-        .collect()
-}
-
-/// Without what came twice, by the id that a broker's messages have.
-pub fn once(messages: Vec<Value>) -> Vec<Value> {
-    let mut seen = std::collections::HashSet::new();
-    let mut once = messages;
-    once.retain(|one| seen.insert(one["message"].as_str().unwrap().to_owned()));
-    once
 }
 
 /// Waits until what the daemon, and `earlier` ones, told on standard output has come, in order, and no more comes.
@@ -222,11 +186,7 @@ fn everything_comes(port: u16, receiver: &Receiver, form: &str, histograms: bool
         point.is_some_and(|point| word(&point, "kind") == "anomaly" && point["asDouble"] == raised)
     });
 
-    let status = plant::output(
-        plant::anomalyd()
-            .args(["status", "--config"])
-            .arg(site.config()),
-    );
+    let status = status(&site);
     let name = format!("otlp http://127.0.0.1:{port}");
     assert!(
         status.contains(&name) && status.contains("connected"),
@@ -276,8 +236,7 @@ fn a_collector_is_trusted_by_its_certificate_only() {
         let endpoint = format!("https://localhost:{}", receiver.port);
         config(&endpoint, &format!("ca_file = \"{file}\"\n"))
     };
-    let site = Site::new(&ca("other.pem"));
-    std::fs::create_dir(site.path("state")).unwrap();
+    let site = site_with_state(&ca("other.pem"));
     let daemon = site.run();
     feed(&mut site.connect(), &cycle(0));
     daemon.until_log("no secure connection");
@@ -322,11 +281,7 @@ fn a_collector_that_is_away_gets_everything_in_order_later() {
     let mut stream = site.connect();
     feed(&mut stream, &cycle(3));
     daemon.until_alarm("anomaly", "cleared", 1);
-    let status = plant::output(
-        plant::anomalyd()
-            .args(["status", "--config"])
-            .arg(site.config()),
-    );
+    let status = status(&site);
     assert!(
         status.contains("waiting: nothing listens") && status.contains("messages waiting"),
         "{status}"

@@ -3,14 +3,13 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use anomalyd::state::{ALARMS, AlarmLog};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::broker::Broker;
 use super::daemon::feed;
+use super::faults::{cycle, kill_again_and_again, known, once, told, untold};
+use super::site;
 use super::subscriber::Subscriber;
-use super::{cycle, once, site};
 
 const KILLS: usize = 50;
 
@@ -21,15 +20,8 @@ fn fifty_kills_lose_no_alarm_and_give_none_two_ids() {
     };
     let subscriber = Subscriber::new(broker.port);
     let site = site(broker.port, "");
-    for kill in 0..KILLS {
-        let daemon = site.run();
-        let mut stream = site.connect();
-        feed(&mut stream, &cycle(kill));
-        // From before the first alarm to behind the last one.
-        std::thread::sleep(Duration::from_millis((kill as u64 * 37) % 120));
-        daemon.signal(Signal::SIGKILL);
-        let _ = daemon.finish();
-    }
+    let moment = |kill: usize| Duration::from_millis((kill as u64 * 37) % 120);
+    kill_again_and_again(&site, KILLS, moment, |_| ());
     let daemon = site.run();
     let mut stream = site.connect();
     feed(&mut stream, &cycle(KILLS));
@@ -58,20 +50,11 @@ fn fifty_kills_lose_no_alarm_and_give_none_two_ids() {
     );
 
     // No alarm is lost: what the service's own log knows was told.
-    let known = AlarmLog::read(&site.path("state").join(ALARMS)).unwrap();
-    let told = |id: &str, transition: &str| {
-        messages
-            .iter()
-            .any(|one| one["id"] == id && one["transition"] == transition)
-    };
+    // No alarm is lost: what the service's own log knows was told.
+    let known = known(&site);
     println!("{} alarms in the log", known.len());
     assert!(known.len() > KILLS / 5, "{}", known.len());
-    for alarm in &known {
-        assert!(told(&alarm.id, "raised"), "{} raised", alarm.id);
-        if alarm.cleared_at.is_some() {
-            assert!(told(&alarm.id, "cleared"), "{} cleared", alarm.id);
-        }
-    }
+    assert_eq!(untold(&known, &told(&messages)), []);
 
     // None has two ids, and the order is that of time: an alarm ends before the next one begins.
     let mut stands: Option<String> = None;

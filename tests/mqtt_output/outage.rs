@@ -1,17 +1,14 @@
 //! A broker that is killed while alarms come, and stays away for as long as asked: 15 seconds, or
 //! `ANOMALYD_OUTAGE=600` for the ten minutes that are promised.
 
-use std::collections::HashSet;
 use std::time::{Duration, Instant};
-
-use anomalyd::state::{ALARMS, AlarmLog};
-use serde_json::Value;
 
 use super::broker::Broker;
 use super::daemon::{PATIENCE, feed};
+use super::faults::{cycle, known, once, told, untold};
 use super::gate::Gate;
 use super::subscriber::Subscriber;
-use super::{cycle, once, site, until_all_is_told};
+use super::{site, until_all_is_told};
 
 const SECONDS: u64 = 15;
 
@@ -55,25 +52,7 @@ fn a_killed_broker_costs_no_alarm_however_long_it_is_away() {
     gate.open();
 
     let heard = || [before.json_on("pi/alarm"), after.json_on("pi/alarm")].concat();
-    // Each alarm of the service's own log, as raised and as cleared.
-    let missed = || -> Vec<(String, &str)> {
-        let all = heard();
-        let text = |one: &Value, key: &str| one[key].as_str().unwrap().to_owned();
-        let told: HashSet<_> = all
-            .iter()
-            .map(|one| (text(one, "id"), text(one, "transition")))
-            .collect();
-        let known = AlarmLog::read(&site.path("state").join(ALARMS)).unwrap();
-        let due = known.iter().flat_map(|alarm| {
-            let cleared = alarm.cleared_at.map(|_| "cleared");
-            ["raised"]
-                .into_iter()
-                .chain(cleared)
-                .map(|it| (alarm.id.clone(), it))
-        });
-        due.filter(|(id, it)| !told.contains(&(id.clone(), (*it).to_owned())))
-            .collect()
-    };
+    let missed = || untold(&known(&site), &told(&heard()));
     // Ten a second at most, for each second of alarms.
     let patience = PATIENCE + Duration::from_secs(seconds);
     let back = Instant::now();

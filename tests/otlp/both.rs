@@ -3,15 +3,14 @@
 
 use std::time::Duration;
 
-use anomalyd::state::{ALARMS, AlarmLog};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::broker::Broker;
-use super::daemon::{Site, feed, until};
+use super::daemon::{feed, until};
+use super::faults::{cycle, kill_again_and_again, known, once, site_with_state, told, untold};
 use super::made_up::{Came, MadeUp, ok};
 use super::subscriber::Subscriber;
-use super::{alarms, config, cycle};
+use super::{alarms, config};
 
 const KILLS: usize = 16;
 
@@ -30,28 +29,21 @@ fn both_tell_the_same_alarms_through_kills() {
     let subscriber = Subscriber::new(broker.port);
     let collector = MadeUp::new(|_| ok());
     let endpoint = format!("http://127.0.0.1:{}", collector.port);
-    let site = Site::new(&config(
+    let site = site_with_state(&config(
         &endpoint,
         &format!(
             "metrics_every = \"0s\"\n[output.mqtt]\nhost = \"127.0.0.1\"\nport = {}\ndevice = \"pi\"\n",
             broker.port
         ),
     ));
-    std::fs::create_dir(site.path("state")).unwrap();
-    for kill in 0..KILLS {
-        let daemon = site.run();
-        let mut stream = site.connect();
-        feed(&mut stream, &cycle(kill));
-        std::thread::sleep(Duration::from_millis((kill as u64 * 23) % 130));
-        daemon.signal(Signal::SIGKILL);
-        let _ = daemon.finish();
-    }
+    let moment = |kill: usize| Duration::from_millis((kill as u64 * 23) % 130);
+    kill_again_and_again(&site, KILLS, moment, |_| ());
     let daemon = site.run();
     feed(&mut site.connect(), &cycle(KILLS));
     daemon.until_alarm("anomaly", "cleared", 1);
     let at_broker = || {
-        let messages = super::once(subscriber.json_on("pi/alarm"));
-        ends(super::told(&messages))
+        let messages = once(subscriber.json_on("pi/alarm"));
+        ends(told(&messages))
     };
     let at_collector = || {
         let came = collector.came("/v1/logs");
@@ -76,18 +68,10 @@ fn both_tell_the_same_alarms_through_kills() {
         collector.len()
     );
     // Both tell what the service's own log knows.
-    let known = AlarmLog::read(&site.path("state").join(ALARMS)).unwrap();
+    let known = known(&site);
     assert!(known.len() > KILLS / 5, "{}", known.len());
     for told in [&broker, &collector] {
-        for alarm in &known {
-            let has = |what: &str| told.contains(&(alarm.id.clone(), what.to_owned()));
-            assert!(has("raised"), "{} raised", alarm.id);
-            assert!(
-                alarm.cleared_at.is_none() || has("cleared"),
-                "{} cleared",
-                alarm.id
-            );
-        }
+        assert_eq!(untold(&known, told), []);
         // An alarm ends before the next one begins, and has one id.
         for pair in told.chunks(2) {
             assert_eq!(pair[0].1, "raised", "{pair:?}");

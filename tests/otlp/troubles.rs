@@ -5,13 +5,12 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::{Duration, Instant};
 
-use anomalyd::state::{ALARMS, AlarmLog};
-use nix::sys::signal::Signal;
 use serde_json::Value;
 
 use super::daemon::{Daemon, feed, until};
+use super::faults::{cycle, kill_again_and_again, known, until_full_and_within_its_limit, untold};
 use super::made_up::{Came, MadeUp, Reply, ok};
-use super::{alarms, cycle, plant, site, until_all_has_come, word};
+use super::{alarms, plant, site, until_all_has_come, word};
 
 const LOGS: &str = "/v1/logs";
 const ONLY_LOGS: &str = "metrics_every = \"0s\"\n";
@@ -165,30 +164,21 @@ fn kills_of_the_daemon_lose_no_alarm_and_give_none_two_ids() {
         _ => Reply::Raw(Vec::new()),
     });
     let site = site(collector.port, ONLY_LOGS);
-    for kill in 0..KILLS {
+    let moment = |kill: usize| Duration::from_millis((kill as u64 * 37) % 120);
+    kill_again_and_again(&site, KILLS, moment, |kill| {
         away.store(kill % 2, Ordering::SeqCst);
-        let daemon = site.run();
-        let mut stream = site.connect();
-        feed(&mut stream, &cycle(kill));
-        std::thread::sleep(Duration::from_millis((kill as u64 * 37) % 120));
-        daemon.signal(Signal::SIGKILL);
-        let _ = daemon.finish();
-    }
+    });
     away.store(0, Ordering::SeqCst);
     let daemon = site.run();
     feed(&mut site.connect(), &cycle(KILLS));
     daemon.until_alarm("anomaly", "cleared", 1);
-    let known = || AlarmLog::read(&site.path("state").join(ALARMS)).unwrap();
     // No alarm is lost: what the service's own log knows was told.
     until("all that the log knows", || {
         let all = alarms(&records(&collector.came(LOGS)));
-        let has = |id: &str, what: &str| all.contains(&(id.to_owned(), what.to_owned()));
-        known().iter().all(|alarm| {
-            has(&alarm.id, "raised") && (alarm.cleared_at.is_none() || has(&alarm.id, "cleared"))
-        })
+        untold(&known(&site), &all).is_empty()
     });
     daemon.terminate().ok();
-    let known = known();
+    let known = known(&site);
     assert!(known.len() > KILLS / 5, "{}", known.len());
     // None has two ids, and the order is that of time: an alarm ends before the next one begins.
     let mut stands: Option<String> = None;
@@ -229,15 +219,7 @@ fn a_collector_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
     }
     daemon.until_log("too much waits for http://127.0.0.1");
     assert!(daemon.log().contains("output.otlp.queue_bytes"));
-    let bytes = || -> u64 {
-        let files = std::fs::read_dir(site.path("state/queue-otlp")).unwrap();
-        files
-            // One may be gone by now.
-            .filter_map(|file| Some(file.unwrap().metadata().ok()?.len()))
-            .sum()
-    };
-    until("a queue within its limit", || bytes() <= 65_536 + 8_192);
-    assert!(bytes() > 40_000);
+    until_full_and_within_its_limit(&site.path("state/queue-otlp"));
     daemon.terminate().ok();
     // One without a folder for its state says so, and works.
     std::fs::remove_dir_all(site.path("state")).unwrap();
