@@ -1,6 +1,4 @@
-"""What the service adds to the start: the same card with it and without it. Imports machine,
-checks_start.
-"""
+"""What the service adds to the start: the same card with it and without it. Imports nothing of here."""
 
 import os
 

@@ -91,17 +91,17 @@ class Board:
         self.next = (0, False)
         self.starts = 0
 
-    def start(self, *qemu_options):
+    def start(self):
         """Switches it on, or lets it go on with the restart that it asked for."""
         partition, tryboot = self.next
         self.next = (0, False)
         self.starts += 1
         boot = firmware.boot(self.card, tryboot=tryboot, board=self.kind, partition=partition)
-        return Machine(self, boot, qemu_options)
+        return Machine(self, boot)
 
 
 class Machine:
-    def __init__(self, board, boot, qemu_options):
+    def __init__(self, board, boot):
         self.board, self.boot = board, boot
         self.patience = PATIENCE[board.kind]
         self.work = os.path.join(board.folder, f"start-{board.starts:02}")
@@ -112,11 +112,11 @@ class Machine:
         self.events = []
         self.before = self.log = None
         self.began = time.monotonic()
-        self._start(qemu_options)
+        self._start()
 
     # ---- switched on
 
-    def _start(self, qemu_options):
+    def _start(self):
         board, boot = self.board, self.boot
         files = {"kernel": boot.kernel, "initramfs": boot.initramfs, "tree": boot.device_tree}
         for name, content in files.items():
@@ -160,7 +160,7 @@ class Machine:
         for port in ports:
             command += ["-serial", f"chardev:{port}"]
         control = os.path.join(self.work, "qmp")
-        command += ["-qmp", f"unix:{control},server=on,wait=off", *qemu_options]
+        command += ["-qmp", f"unix:{control},server=on,wait=off"]
         with open(os.path.join(self.work, "command"), "w") as file:
             file.write(" ".join(command) + "\n")
         self.said = open(os.path.join(self.work, "qemu.log"), "wb")
