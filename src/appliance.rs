@@ -9,7 +9,7 @@
 //! ```
 //!
 //! A power cut at any moment leaves the file on the card, and the next start does all of it again, or
-//! the file marked as taken over, and the next start only removes it. Imports `config`.
+//! the file marked as taken over, and the next start only removes it. Imports `config` and `durable`.
 
 mod apply;
 mod card;

@@ -4,7 +4,7 @@
 //! (`merge`), and that becomes validated [`Settings`] (`build`). `schema` is the table of all keys
 //! that drives them. Every mistake is found in one run and names its file, line and key.
 //!
-//! Imports nothing else of the crate; only `appliance`, `cli` and `daemon` import it.
+//! Imports `register` only; only `appliance`, `cli` and `daemon` import it.
 
 mod across;
 pub mod appliance;
@@ -25,7 +25,6 @@ mod value;
 pub use across::check_against_model;
 pub use endpoint::Endpoint;
 pub use mistake::{Mistake, Place, Severity};
-pub use modbus::{RegisterTable, RegisterType, WordOrder};
 pub use settings::*;
 pub use split::{Split, split};
 
@@ -179,7 +178,7 @@ mod tests {
         let (settings, _) = load_with(Path::new("/anomalyd.toml"), root, credentials, None)
             .map_err(|error| error.to_string())?;
         match settings.sources.as_slice() {
-            [SourceSettings::Mqtt(mqtt)] => Ok(mqtt.password.clone()),
+            [SourceSettings::Mqtt(mqtt)] => Ok(mqtt.broker.password.clone()),
             other => Err(format!("{other:?}")),
         }
     }

@@ -8,6 +8,7 @@
 //! the old one goes on, so that a bad configuration changes nothing; what was learnt and which
 //! alarms are open goes over to the new one. May import everything but `cli`.
 
+mod broker;
 mod care;
 mod desk;
 mod feedback;

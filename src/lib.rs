@@ -22,23 +22,25 @@
 //! | module   | stage | may import | what it is |
 //! |----------|-------|------------|------------|
 //! | frame    | 1     | nothing | samples, frames, time; samples put on a grid |
-//! | ingest   | 2     | frame clock simulate message broker backoff | sources of samples |
+//! | ingest   | 2     | frame clock simulate message broker backoff register | sources of samples |
 //! | window   | 3     | frame model | standardising, stand-ins for stale sensors |
 //! | engine   | 4     | frame window model message | what the model expects: native, or a torch worker |
 //! | score    | 5     | frame window engine model | residuals to charts; calibration; evaluation |
 //! | alarm    | 6     | frame window engine score model | state machine, flood control, naming |
-//! | output   | 7     | frame alarm message broker backoff http metrics histogram | where alarms go; store and forward |
+//! | output   | 7     | frame alarm message broker backoff http metrics histogram durable | where alarms go; store and forward |
+//! | register | -     | nothing | what the registers of a Modbus device hold, for its configuration and its source |
 //! | broker   | -     | nothing | how an MQTT broker is reached, for source and output; whom TLS trusts |
 //! | backoff  | -     | nothing | growing waits between attempts |
-//! | model    | -     | frame | the model file |
+//! | durable  | -     | nothing | files that a power loss leaves whole |
+//! | model    | -     | frame durable | the model file |
 //! | clock    | -     | frame | the time, or a made-up one in tests |
 //! | simulate | -     | frame | a plant of our own and its faults |
-//! | config   | -     | nothing | configuration files to checked settings |
+//! | config   | -     | register | configuration files to checked settings |
 //! | logging  | -     | nothing | lines for the journal or a terminal |
 //! | message  | -     | nothing | the kinds of journaled events and their MESSAGE_IDs |
 //! | health   | -     | message | readings of the machine, limits, the ladder of degrading |
 //! | systemd  | -     | nothing | readiness, status and watchdog towards systemd |
-//! | state    | -     | frame alarm pipeline message | what survives a restart |
+//! | state    | -     | frame alarm pipeline message durable | what survives a restart |
 //! | histogram | -    | nothing | counts of durations |
 //! | control  | -     | frame histogram alarm health | the control socket: requests, answers, both ends |
 //! | history  | -     | frame | scores and sensors of the last 30 days on disk |
@@ -48,7 +50,7 @@
 //! | learn    | -     | frame window engine score model pipeline train clock message | a model learned by the service itself |
 //! | pipeline | -     | frame window engine score alarm model | wires stages 3 to 6 for one stream |
 //! | train    | -     | frame window engine score model pipeline clock | normal data to a model file |
-//! | appliance | -    | config | the user's file on a card, taken over |
+//! | appliance | -    | config durable | the user's file on a card, taken over |
 //! | bench    | -     | frame histogram simulate model engine pipeline health control clock alarm broker output | benchmarks of the real program: results, verdict, report |
 //! | daemon   | -     | all but appliance bench cli | wires everything to a service |
 //! | cli      | -     | all | the commands |
@@ -75,6 +77,7 @@ pub mod clock;
 pub mod config;
 pub mod control;
 pub mod daemon;
+pub mod durable;
 pub mod engine;
 pub mod frame;
 pub mod health;
@@ -89,6 +92,7 @@ pub mod metrics;
 pub mod model;
 pub mod output;
 pub mod pipeline;
+pub mod register;
 pub mod score;
 pub mod simulate;
 pub mod state;

@@ -1,5 +1,5 @@
 //! The model file: one TorchScript archive that PyTorch can load, with the project's manifest and
-//! golden vectors inside. Imports `frame` only.
+//! golden vectors inside. Imports `frame` and `durable`.
 
 mod file;
 pub mod golden;

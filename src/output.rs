@@ -1,7 +1,7 @@
 //! Stage 7: where alarms go. Each [`Sink`] is written to by a thread of its own, in order, so that
 //! one whose reader sleeps holds up no other; an alarm is never dropped on the way to it.
 //!
-//! Imports `frame`, `alarm`, `broker`, `message`, `http` and `metrics`.
+//! Imports `frame`, `alarm`, `broker`, `message`, `http`, `metrics` and `durable`.
 
 mod allowance;
 mod ids;

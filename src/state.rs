@@ -2,13 +2,12 @@
 //! `alarms.jsonl` (the last thousand alarms).
 //!
 //! Synchronous. A file that cannot be read never keeps the service from starting, and one that
-//! cannot be written never keeps it from watching. May import `frame`, `alarm`, `pipeline` and
-//! `message`.
+//! cannot be written never keeps it from watching. May import `frame`, `alarm`, `pipeline`, `message`
+//! and `durable`.
 
 mod log;
 mod record;
 mod store;
-mod write;
 
 pub use self::log::{ALARMS, AlarmLog, MOST_ALARMS, Span};
 pub use self::record::AlarmRecord;

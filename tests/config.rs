@@ -13,9 +13,8 @@ use std::time::Duration;
 
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
 use anomalyd::config::schema::{self, Presence};
-use anomalyd::config::{
-    self, Listen, Password, RegisterTable, RegisterType, Severity, SourceSettings, WordOrder,
-};
+use anomalyd::config::{self, Listen, Password, Severity, SourceSettings};
+use anomalyd::register::{RegisterTable, RegisterType, WordOrder};
 use proptest::prelude::*;
 
 const MANIFEST: &str = env!("CARGO_MANIFEST_DIR");
@@ -110,11 +109,14 @@ fn without_keys_the_documented_defaults_hold() {
     assert_eq!((simulator.seed, simulator.rate), (1, 1.0));
     assert_eq!(simulator.faults, None);
     assert_eq!(
-        (mqtt.name.as_str(), mqtt.port, mqtt.tls),
+        (mqtt.name.as_str(), mqtt.broker.port, mqtt.broker.tls),
         ("mqtt", 1883, false)
     );
-    assert_eq!(mqtt.keep_alive, Duration::from_secs(30));
-    assert_eq!((&mqtt.client_id, &mqtt.password), (&None, &None));
+    assert_eq!(mqtt.broker.keep_alive, Duration::from_secs(30));
+    assert_eq!(
+        (&mqtt.broker.client_id, &mqtt.broker.password),
+        (&None, &None)
+    );
     assert_eq!(
         (modbus.name.as_str(), modbus.port, modbus.unit),
         ("modbus", 502, 1)
@@ -129,7 +131,7 @@ fn without_keys_the_documented_defaults_hold() {
         (register.table, register.address, register.kind),
         (RegisterTable::Holding, 7, RegisterType::U16)
     );
-    assert_eq!(register.word_order, WordOrder::Abcd);
+    assert_eq!(register.word_order, WordOrder::default());
     assert_eq!(
         (register.scale, register.offset, register.missing),
         (1.0, 0.0, None)
@@ -176,8 +178,8 @@ fn later_files_win_key_by_key_and_sources_are_joined_by_name() {
     let [SourceSettings::Mqtt(one), SourceSettings::Mqtt(two)] = settings.sources.as_slice() else {
         panic!("{:?}", settings.sources);
     };
-    assert_eq!((one.host.as_str(), one.port), ("one", 1884));
-    assert_eq!((two.host.as_str(), two.port), ("two", 8883));
+    assert_eq!((one.broker.host.as_str(), one.broker.port), ("one", 1884));
+    assert_eq!((two.broker.host.as_str(), two.broker.port), ("two", 8883));
     // A sensor's entry is replaced as a whole: no path is left of the first one.
     assert_eq!(one.topics[0].topic, "a2");
     assert_eq!(one.topics[0].path, None);
@@ -201,7 +203,7 @@ fn a_password_file_is_resolved_and_the_password_stays_out_of_debug_output() {
         (mqtt.clone(), mistakes)
     };
     let (mqtt, mistakes) = source(root);
-    let password = mqtt.password.unwrap();
+    let password = mqtt.broker.password.unwrap();
     assert_eq!(password, Password::File(root.join("secret")));
     assert_eq!(password.read().unwrap(), "hush");
     let readable = mistakes.iter().any(|one| one.message.contains("chmod 600"));

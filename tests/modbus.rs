@@ -16,7 +16,9 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use anomalyd::clock::SystemClock;
-use anomalyd::ingest::modbus::{Kind, ModbusConfig, ModbusSensor, ModbusSource, Table, WordOrder};
+use anomalyd::ingest::modbus::{
+    ModbusConfig, ModbusSensor, ModbusSource, RegisterTable, RegisterType, WordOrder,
+};
 use anomalyd::ingest::{IngestError, SourceState};
 use harness::{Running, start};
 use made_up::{Answer, device, frame, truth};
@@ -49,10 +51,10 @@ fn run(config: ModbusConfig) -> Running {
     )
 }
 
-fn holding(address: u16, kind: Kind) -> ModbusSensor {
+fn holding(address: u16, kind: RegisterType) -> ModbusSensor {
     ModbusSensor {
         kind,
-        ..ModbusSensor::new(format!("h{address}"), Table::Holding, address)
+        ..ModbusSensor::new(format!("h{address}"), RegisterTable::Holding, address)
     }
 }
 
@@ -62,7 +64,7 @@ fn ordered(address: u16, low_first: bool, bytes_swapped: bool) -> ModbusSensor {
             low_first,
             bytes_swapped,
         },
-        ..holding(address, Kind::F32)
+        ..holding(address, RegisterType::F32)
     }
 }
 
@@ -94,34 +96,37 @@ async fn a_round_of_a_real_server_is_a_row_with_every_type_and_order() {
     let mut scaled = ModbusSensor {
         scale: 0.5,
         offset: -40.0,
-        ..ModbusSensor::new("scaled", Table::Holding, 0)
+        ..ModbusSensor::new("scaled", RegisterTable::Holding, 0)
     };
     let missing = ModbusSensor {
-        kind: Kind::I16,
+        kind: RegisterType::I16,
         missing: Some(32_768.0),
-        ..ModbusSensor::new("missing", Table::Holding, 29)
+        ..ModbusSensor::new("missing", RegisterTable::Holding, 29)
     };
     let expected = [
-        (holding(0, Kind::U16), 1234.0),
-        (holding(1, Kind::I16), -1234.0),
-        (holding(2, Kind::I32), -123_456_789.0),
-        (holding(4, Kind::U32), 3_123_456_789.0),
-        (holding(6, Kind::F32), 3.25),
-        (holding(8, Kind::I64), -1_234_567_890_123_456.0),
-        (holding(12, Kind::U64), 1_234_567_890_123_456.0),
-        (holding(16, Kind::F64), -2.0625),
+        (holding(0, RegisterType::U16), 1234.0),
+        (holding(1, RegisterType::I16), -1234.0),
+        (holding(2, RegisterType::I32), -123_456_789.0),
+        (holding(4, RegisterType::U32), 3_123_456_789.0),
+        (holding(6, RegisterType::F32), 3.25),
+        (holding(8, RegisterType::I64), -1_234_567_890_123_456.0),
+        (holding(12, RegisterType::U64), 1_234_567_890_123_456.0),
+        (holding(16, RegisterType::F64), -2.0625),
         (ordered(20, true, false), 3.25),
         (ordered(22, false, true), 3.25),
         (ordered(24, true, true), 3.25),
-        (holding(26, Kind::Bit(4)), 1.0),
-        (holding(27, Kind::F32), -1.0),
+        (holding(26, RegisterType::Bit(4)), 1.0),
+        (holding(27, RegisterType::F32), -1.0),
         (missing, -1.0),
         (scaled.clone(), 577.0),
-        (holding(399, Kind::U16), 299.0),
-        (ModbusSensor::new("input", Table::Input, 5), 77.0),
-        (ModbusSensor::new("coil 9", Table::Coil, 9), 1.0),
-        (ModbusSensor::new("coil 10", Table::Coil, 10), 0.0),
-        (ModbusSensor::new("discrete", Table::Discrete, 25), 1.0),
+        (holding(399, RegisterType::U16), 299.0),
+        (ModbusSensor::new("input", RegisterTable::Input, 5), 77.0),
+        (ModbusSensor::new("coil 9", RegisterTable::Coil, 9), 1.0),
+        (ModbusSensor::new("coil 10", RegisterTable::Coil, 10), 0.0),
+        (
+            ModbusSensor::new("discrete", RegisterTable::Discrete, 25),
+            1.0,
+        ),
     ];
     let (sensors, values): (Vec<_>, Vec<f64>) = expected.into_iter().unzip();
     let count = sensors.len();
@@ -134,15 +139,15 @@ async fn a_round_of_a_real_server_is_a_row_with_every_type_and_order() {
     running.stop().await;
 
     // 300 registers in three requests, as one row.
-    let sensors: Vec<_> = (100..400).map(|i| holding(i, Kind::U16)).collect();
+    let sensors: Vec<_> = (100..400).map(|i| holding(i, RegisterType::U16)).collect();
     let mut running = run(config(server.port, sensors));
     let values = row(&mut running, 300).await;
     assert!(values.iter().zip(0..).all(|(&v, i)| v == f64::from(i)));
     running.stop().await;
 
     // Behind the wrong end of a gap there is nothing.
-    (scaled.table, scaled.address) = (Table::Holding, 65_535);
-    scaled.kind = Kind::U32;
+    (scaled.table, scaled.address) = (RegisterTable::Holding, 65_535);
+    scaled.kind = RegisterType::U32;
     let refused = ModbusSource::new(config(server.port, vec![scaled]));
     assert!(matches!(refused, Err(IngestError::Register { .. })));
 }
@@ -153,9 +158,9 @@ async fn registers_that_the_device_refuses_cost_only_their_sensors() {
         return;
     };
     let sensors = vec![
-        holding(0, Kind::U16),
-        holding(500, Kind::U16),
-        holding(700, Kind::F32),
+        holding(0, RegisterType::U16),
+        holding(500, RegisterType::U16),
+        holding(700, RegisterType::F32),
     ];
     let mut running = run(config(server.port, sensors));
     assert_eq!(row(&mut running, 3).await, [1234.0, -1.0, -1.0]);
@@ -171,14 +176,17 @@ async fn registers_that_the_device_refuses_cost_only_their_sensors() {
     running.stop().await;
 
     // One that is busy says nothing, and goes on being asked.
-    let sensors = vec![holding(0, Kind::U16), holding(600, Kind::U16)];
+    let sensors = vec![
+        holding(0, RegisterType::U16),
+        holding(600, RegisterType::U16),
+    ];
     let mut running = run(config(server.port, sensors));
     assert_eq!(running.values(3).await[..3], [(0, 1234.0); 3]);
     assert!(running.status.problem().unwrap().ends_with("is busy"));
     running.stop().await;
 
     // Nothing at all can be read: told as if it were away, but asked in each round.
-    let mut running = run(config(server.port, vec![holding(700, Kind::U16)]));
+    let mut running = run(config(server.port, vec![holding(700, RegisterType::U16)]));
     until_waiting_for(&running, "does not have holding registers 700 to 700").await;
     assert_eq!(running.values(2).await[..2], [(0, -1.0); 2]);
     running.stop().await;
@@ -192,7 +200,7 @@ async fn dead_devices_do_not_hold_up_a_live_one() {
     // Takes connections and says nothing; a backlog that nobody accepts does.
     let mute = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let drip = device(|_, question| Answer::Drip(truth(question))).await;
-    let sensor = || vec![holding(0, Kind::U16)];
+    let sensor = || vec![holding(0, RegisterType::U16)];
     let gateway = |unit| ModbusConfig {
         unit,
         ..config(server.port, sensor())
@@ -241,7 +249,7 @@ async fn a_device_that_is_switched_off_is_found_again() {
     let Some(mut server) = Server::start() else {
         return;
     };
-    let mut running = run(config(server.port, vec![holding(0, Kind::U16)]));
+    let mut running = run(config(server.port, vec![holding(0, RegisterType::U16)]));
     for _ in 0..2 {
         running.connected().await;
         assert_eq!(running.values(1).await[0], (0, 1234.0));
@@ -363,7 +371,10 @@ async fn catch((what, lie, reason): Lie) {
         _ if turned.load(Ordering::Relaxed) => Answer::Bytes(truth(question)),
         _ => lie(question),
     });
-    let sensors = vec![holding(40, Kind::U16), holding(41, Kind::U16)];
+    let sensors = vec![
+        holding(40, RegisterType::U16),
+        holding(41, RegisterType::U16),
+    ];
     let mut running = run(config(port.await, sensors));
     until_waiting_for(&running, reason).await;
     assert_eq!(running.values(2).await, [(0, 40.0), (1, 41.0)], "{what}");
@@ -389,7 +400,7 @@ async fn what_comes_unasked_is_no_answer() {
         let stale = frame(question, &[3, 2, 0xde, 0xad]);
         Answer::Bytes([truth(question), stale].concat())
     });
-    let mut running = run(config(port.await, vec![holding(40, Kind::U16)]));
+    let mut running = run(config(port.await, vec![holding(40, RegisterType::U16)]));
     let values = running.values(10).await;
     assert!(values.iter().all(|value| *value == (0, 40.0)), "{values:?}");
     running.stop().await;
@@ -407,7 +418,7 @@ async fn a_device_that_closes_after_each_answer_is_asked_again_without_a_word() 
             Answer::Close
         }
     });
-    let mut running = run(config(port.await, vec![holding(40, Kind::U16)]));
+    let mut running = run(config(port.await, vec![holding(40, RegisterType::U16)]));
     let started = std::time::Instant::now();
     // With the wait of a lost connection these would take 20 s.
     running.values(20).await;
@@ -423,7 +434,10 @@ async fn sensors_that_the_model_does_not_have_are_not_asked_for() {
         assert_eq!(asked(question), [41, 1]);
         Answer::Bytes(truth(question))
     });
-    let sensors = vec![holding(40, Kind::U16), holding(41, Kind::U16)];
+    let sensors = vec![
+        holding(40, RegisterType::U16),
+        holding(41, RegisterType::U16),
+    ];
     let port = port.await;
     let source = ModbusSource::new(config(port, sensors.clone())).unwrap();
     let mut running = start(source, &["h41"], SystemClock, 100);

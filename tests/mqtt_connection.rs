@@ -19,9 +19,10 @@ use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anomalyd::broker::MqttTls;
 use anomalyd::clock::SystemClock;
 use anomalyd::ingest::IngestError;
-use anomalyd::ingest::mqtt::{MqttSensor, MqttSource, MqttTls};
+use anomalyd::ingest::mqtt::{MqttSensor, MqttSource};
 use broker::{Broker, Publisher};
 use harness::{start, within};
 use made_up::refusing_broker;
@@ -89,8 +90,8 @@ async fn a_wrong_password_is_refused_and_reported() {
     let Some(broker) = broker else { return };
     let with_password = |password: &str| {
         let mut config = config(broker.port, vec![MqttSensor::new("a", "plant/a")]);
-        config.username = Some("anomalyd".to_owned());
-        config.password = Some(password.to_owned());
+        config.broker.username = Some("anomalyd".to_owned());
+        config.broker.password = Some(password.to_owned());
         run(config)
     };
     let refused = with_password("wrong");
@@ -122,8 +123,8 @@ async fn a_broker_is_trusted_by_its_certificate_only() {
     let Some(broker) = broker else { return };
     let tls = |host: &str, ca_file: &str| {
         let mut config = config(broker.port, vec![MqttSensor::new("a", "plant/a")]);
-        config.host = host.to_owned();
-        config.tls = Some(MqttTls {
+        config.broker.host = host.to_owned();
+        config.broker.tls = Some(MqttTls {
             ca_file: Some(broker.dir.path().join(ca_file)),
         });
         config

@@ -7,6 +7,7 @@ use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
+use anomalyd::broker::BrokerConfig;
 use anomalyd::clock::SystemClock;
 use anomalyd::frame::Timestamp;
 use anomalyd::ingest::csv::{BadValues, CsvOptions, CsvReader};
@@ -82,13 +83,15 @@ fn ndjson_line() -> Step {
 fn mqtt(path: Option<&str>, topic: &'static str, payload: &'static [u8]) -> Step {
     let mut intake = Intake::new();
     let mut config = MqttConfig {
-        host: "localhost".to_owned(),
-        port: 1883,
-        client_id: "bench".to_owned(),
-        username: None,
-        password: None,
-        tls: None,
-        keep_alive: Duration::from_secs(60),
+        broker: BrokerConfig {
+            host: "localhost".to_owned(),
+            port: 1883,
+            client_id: "bench".to_owned(),
+            username: None,
+            password: None,
+            tls: None,
+            keep_alive: Duration::from_secs(60),
+        },
         sensors: Vec::with_capacity(SENSORS.len()),
         time: TimeFrom::Arrival,
         zone: TimeZone::UTC,

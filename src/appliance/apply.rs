@@ -1,5 +1,5 @@
 //! One change of the machine's files, so that at every instant the old one or the new one is there.
-//! Imports its parent's error and `owner`.
+//! Imports `durable`, its parent's error and `owner`.
 
 use std::fs::{self, DirBuilder, File, OpenOptions, Permissions};
 use std::io::{self, Write};
@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 
 use super::owner::Owner;
 use super::{Places, ProvisionError};
+use crate::durable::sync_folder;
 
 /// How many changes may still be made. A test ends a run after each of them, as a power cut does.
 #[derive(Debug)]
@@ -207,11 +208,6 @@ fn make_folder(path: &Path, access: Access, owner: Owner) -> io::Result<()> {
         chown(folder, Some(owner.user), Some(owner.group))?;
     }
     sync_folder(folder)
-}
-
-/// Makes the names in the folder of `path` last.
-pub fn sync_folder(path: &Path) -> io::Result<()> {
-    File::open(path.parent().unwrap_or(Path::new("/")))?.sync_all()
 }
 
 #[cfg(test)]

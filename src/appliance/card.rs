@@ -1,7 +1,7 @@
 //! The card's first partition: finding the user's file, telling what came of it, wiping it.
 //!
 //! It is a FAT without a journal, and holds what the firmware starts from. So it is mounted writable
-//! for the moment only, and files are overwritten in place. Imports its parent's names.
+//! for the moment only, and files are overwritten in place. Imports `durable` and its parent's names.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
@@ -13,8 +13,9 @@ use nix::errno::Errno;
 use nix::sys::statvfs::statvfs;
 use nix::unistd::{AccessFlags, access};
 
-use super::apply::{Steps, sync_folder};
+use super::apply::Steps;
 use super::{FILE, ProvisionError, RESULT};
+use crate::durable::sync_folder;
 
 /// A configuration is some kilobytes; a larger file is another one.
 const LARGEST_BYTES: u64 = 1 << 20;

@@ -232,7 +232,11 @@ fn sources(settings: &Settings) -> String {
         SourceSettings::Mqtt(mqtt) => {
             let topics = mqtt.topics.len();
             let plural = if topics == 1 { "" } else { "s" };
-            format!("MQTT {}:{}, {topics} topic{plural}", mqtt.host, mqtt.port)
+            let broker = &mqtt.broker;
+            format!(
+                "MQTT {}:{}, {topics} topic{plural}",
+                broker.host, broker.port
+            )
         }
         SourceSettings::Ndjson(ndjson) => match &ndjson.listen {
             Listen::Stdin => "standard input".to_owned(),

@@ -228,8 +228,11 @@ fn sources(
         let Some(mqtt) = mqtt::mqtt(name, &table, mistakes) else {
             continue;
         };
-        if let Some(id) = &mqtt.client_id {
-            let client = format!("client id {id:?} at {}:{}", mqtt.host, mqtt.port);
+        if let Some(id) = &mqtt.broker.client_id {
+            let client = format!(
+                "client id {id:?} at {}:{}",
+                mqtt.broker.host, mqtt.broker.port
+            );
             taken.take(client, &table, "client_id", mistakes);
         }
         sources.push(SourceSettings::Mqtt(mqtt));

@@ -1,69 +1,16 @@
 //! How registers and their types are written in the file: `"holding 100"`, `"40101"`, `"f32"`,
-//! `"bit 3"`. Imports nothing of the crate.
+//! `"bit 3"`. Imports `register`.
 
-/// One of the four tables of a Modbus device.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RegisterTable {
-    Coil,
-    Discrete,
-    Input,
-    Holding,
-}
+use crate::register::{RegisterTable, RegisterType};
 
-impl RegisterTable {
-    /// Whether its entries are single bits, not registers of 16.
-    pub fn is_bits(self) -> bool {
-        matches!(self, RegisterTable::Coil | RegisterTable::Discrete)
+/// The word for a table in the file.
+pub fn word(table: RegisterTable) -> &'static str {
+    match table {
+        RegisterTable::Coil => "coil",
+        RegisterTable::Discrete => "discrete",
+        RegisterTable::Input => "input",
+        RegisterTable::Holding => "holding",
     }
-
-    /// The word for it in the file.
-    pub fn word(self) -> &'static str {
-        match self {
-            RegisterTable::Coil => "coil",
-            RegisterTable::Discrete => "discrete",
-            RegisterTable::Input => "input",
-            RegisterTable::Holding => "holding",
-        }
-    }
-}
-
-/// What one or more registers hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum RegisterType {
-    /// One bit of a register, 0 the lowest; also a coil or discrete input, as bit 0.
-    Bit(u8),
-    I16,
-    U16,
-    I32,
-    U32,
-    F32,
-    I64,
-    U64,
-    F64,
-}
-
-impl RegisterType {
-    /// Registers that it takes.
-    pub fn words(self) -> u16 {
-        match self {
-            RegisterType::Bit(_) | RegisterType::I16 | RegisterType::U16 => 1,
-            RegisterType::I32 | RegisterType::U32 | RegisterType::F32 => 2,
-            RegisterType::I64 | RegisterType::U64 | RegisterType::F64 => 4,
-        }
-    }
-
-    pub fn is_float(self) -> bool {
-        matches!(self, RegisterType::F32 | RegisterType::F64)
-    }
-}
-
-/// In which order the bytes of a value come; A is the highest.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum WordOrder {
-    Abcd,
-    Cdab,
-    Badc,
-    Dcba,
 }
 
 /// What `RegisterTable` words there are, as a message lists them.
@@ -76,7 +23,7 @@ const REMEDY: &str = "write \"holding 100\", \"input 100\", \"coil 100\" or \"di
 /// # Errors
 /// What is wrong with the text, worded to follow it.
 pub fn register(text: &str) -> Result<(RegisterTable, u16), String> {
-    let Some((word, address)) = text.split_once(' ') else {
+    let Some((table, address)) = text.split_once(' ') else {
         return reference(text).ok_or_else(|| format!("is not a register; {REMEDY}"));
     };
     let table = [
@@ -86,7 +33,7 @@ pub fn register(text: &str) -> Result<(RegisterTable, u16), String> {
         RegisterTable::Holding,
     ]
     .into_iter()
-    .find(|table| table.word() == word)
+    .find(|&one| word(one) == table)
     .ok_or_else(|| format!("is not a register; {REMEDY}"))?;
     let (digits, radix) = match address.strip_prefix("0x") {
         Some(digits) => (digits, 16),

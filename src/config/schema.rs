@@ -191,33 +191,63 @@ const SIMULATOR: &[Key] = &[
         "A file of faults to inject, as for `anomalyd simulate --faults`."),
 ];
 
+/// How a broker is reached.
 #[rustfmt::skip]
-const MQTT: &[Key] = &[
+const fn broker(client_id: &'static str) -> [Key; 9] {
+    [
+        key("host", Shape::Text(rules::HOST), Required("\"192.168.1.10\""),
+            "The broker's host name or address."),
+        key("port", Shape::Integer(1, 65_535), Optional("1883, or 8883 with `tls`"),
+            "The broker's port."),
+        key("client_id", Shape::Text(rules::FILLED), Optional(client_id),
+            "Must be the only client of this id at the broker."),
+        key("username", Shape::Text(rules::FILLED), Optional("none"),
+            "For brokers that ask for one."),
+        key("password_file", Shape::Credential, Optional("none"),
+            "A file with the password, or the name of a systemd credential (`LoadCredential=`)."),
+        key("password", Shape::Text(rules::FILLED), Optional("none"),
+            "The password itself; works, but `password_file` keeps it out of this file."),
+        key("tls", Shape::Bool, Default("false"), "Encrypt, and check the broker's certificate."),
+        key("ca_file", Shape::Path, Optional("the system's"),
+            "PEM file of the authority that signed the broker's certificate."),
+        key("keep_alive", Shape::Duration(SECOND, Duration::from_secs(65_535)), Default("\"30s\""),
+            "How soon a dead connection is noticed."),
+    ]
+}
+
+/// Of some keys, those of a broker, and others.
+const fn around_broker<const N: usize>(
+    before: &[Key],
+    broker: [Key; 9],
+    after: &[Key],
+) -> [Key; N] {
+    assert!(before.len() + broker.len() + after.len() == N);
+    let mut keys = [broker[0]; N];
+    let mut at = 0;
+    while at < N {
+        keys[at] = if at < before.len() {
+            before[at]
+        } else if at < before.len() + broker.len() {
+            broker[at - before.len()]
+        } else {
+            after[at - before.len() - broker.len()]
+        };
+        at += 1;
+    }
+    keys
+}
+
+#[rustfmt::skip]
+const MQTT: &[Key] = &around_broker::<13>(&[
     key("name", Shape::Text(rules::SOURCE_NAME), Default("\"mqtt\""),
         "Tells several brokers apart, in the file and in the log."),
     ENABLED,
-    key("host", Shape::Text(rules::HOST), Required("\"192.168.1.10\""),
-        "The broker's host name or address."),
-    key("port", Shape::Integer(1, 65_535), Optional("1883, or 8883 with `tls`"),
-        "The broker's port."),
-    key("client_id", Shape::Text(rules::FILLED), Optional("made from the host name and `name`"),
-        "Must be the only client of this id at the broker."),
-    key("username", Shape::Text(rules::FILLED), Optional("none"),
-        "For brokers that ask for one."),
-    key("password_file", Shape::Credential, Optional("none"),
-        "A file with the password, or the name of a systemd credential (`LoadCredential=`)."),
-    key("password", Shape::Text(rules::FILLED), Optional("none"),
-        "The password itself; works, but `password_file` keeps it out of this file."),
-    key("tls", Shape::Bool, Default("false"), "Encrypt, and check the broker's certificate."),
-    key("ca_file", Shape::Path, Optional("the system's"),
-        "PEM file of the authority that signed the broker's certificate."),
-    key("keep_alive", Shape::Duration(SECOND, Duration::from_secs(65_535)), Default("\"30s\""),
-        "How soon a dead connection is noticed."),
+], broker("made from the host name and `name`"), &[
     key("time_path", Shape::Text(rules::JSON_PATH), Optional("time of arrival"),
         "Where JSON payloads carry their time."),
     key("topics", Shape::Sensors { keys: TOPIC, short: true }, Required("{ LIT101 = \"plant/lit101\" }"),
         "Which topic each sensor's value comes on; a text alone is the topic."),
-];
+]);
 
 #[rustfmt::skip]
 const TOPIC: &[Key] = &[
@@ -295,26 +325,10 @@ const STDOUT: &[Key] = &[
 ];
 
 #[rustfmt::skip]
-const MQTT_OUTPUT: &[Key] = &[
+const MQTT_OUTPUT: &[Key] = &around_broker::<18>(&[
     key("enabled", Shape::Bool, Default("true"),
         "`false` switches it off, so that a drop-in can do it."),
-    key("host", Shape::Text(rules::HOST), Required("\"192.168.1.10\""),
-        "The broker's host name or address."),
-    key("port", Shape::Integer(1, 65_535), Optional("1883, or 8883 with `tls`"),
-        "The broker's port."),
-    key("client_id", Shape::Text(rules::FILLED), Optional("made from the host name"),
-        "Must be the only client of this id at the broker."),
-    key("username", Shape::Text(rules::FILLED), Optional("none"),
-        "For brokers that ask for one."),
-    key("password_file", Shape::Credential, Optional("none"),
-        "A file with the password, or the name of a systemd credential (`LoadCredential=`)."),
-    key("password", Shape::Text(rules::FILLED), Optional("none"),
-        "The password itself; works, but `password_file` keeps it out of this file."),
-    key("tls", Shape::Bool, Default("false"), "Encrypt, and check the broker's certificate."),
-    key("ca_file", Shape::Path, Optional("the system's"),
-        "PEM file of the authority that signed the broker's certificate."),
-    key("keep_alive", Shape::Duration(SECOND, Duration::from_secs(65_535)), Default("\"30s\""),
-        "How soon a dead connection is noticed."),
+], broker("made from the host name"), &[
     key("prefix", Shape::Text(rules::TOPIC_PART), Default("\"anomalyd\""),
         "What all topics begin with."),
     key("device", Shape::Text(rules::TOPIC_LEVEL), Optional("the host name"),
@@ -332,7 +346,7 @@ const MQTT_OUTPUT: &[Key] = &[
          oldest alarms last."),
     key("catch_up_per_second", Shape::Integer(1, 10_000), Default("50"),
         "How many messages that waited are published a second."),
-];
+]);
 
 #[rustfmt::skip]
 const OTLP: &[Key] = &[

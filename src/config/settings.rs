@@ -1,5 +1,5 @@
-//! Step 3: the settings that the rest of the program sees. Imports nothing of the crate but its
-//! sibling modules; the stages' own configurations are made from these by `cli` and `daemon`.
+//! Step 3: the settings that the rest of the program sees. Imports `register` and its sibling
+//! modules; the stages' own configurations are made from these by `cli` and `daemon`.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -13,8 +13,8 @@ use jiff::tz::TimeZone;
 use super::endpoint::Endpoint;
 use super::fragment::key_text;
 use super::mistake::Place;
-use super::modbus::{RegisterTable, RegisterType, WordOrder};
 pub use super::value::FieldValue;
+use crate::register::{RegisterTable, RegisterType, WordOrder};
 
 /// The validated configuration. Paths are complete (root folder included) and ready to be opened.
 #[derive(Debug, Clone, PartialEq)]
@@ -129,7 +129,7 @@ pub struct BrokerSettings {
     pub place: Place,
     pub host: String,
     pub port: u16,
-    /// Else made from the host name.
+    /// Else made from the host name, and the source's name where it is one's.
     pub client_id: Option<String>,
     pub username: Option<String>,
     pub password: Option<Password>,
@@ -203,7 +203,7 @@ impl SourceSettings {
         match self {
             SourceSettings::Ndjson(source) => &source.place,
             SourceSettings::Csv(source) => &source.place,
-            SourceSettings::Mqtt(source) => &source.place,
+            SourceSettings::Mqtt(source) => &source.broker.place,
             SourceSettings::Modbus(source) => &source.place,
             SourceSettings::Simulator(source) => &source.place,
         }
@@ -299,17 +299,7 @@ pub struct SimulatorSettings {
 #[derive(Debug, Clone, PartialEq)]
 pub struct MqttSettings {
     pub name: String,
-    pub place: Place,
-    pub host: String,
-    pub port: u16,
-    /// Else made from the host name and `name`.
-    pub client_id: Option<String>,
-    pub username: Option<String>,
-    pub password: Option<Password>,
-    pub tls: bool,
-    /// PEM; else the system's authorities.
-    pub ca_file: Option<PathBuf>,
-    pub keep_alive: Duration,
+    pub broker: BrokerSettings,
     /// Where the payloads carry their time, unless a topic says otherwise; else time of arrival.
     pub time_path: Option<String>,
     /// At least one, by the name of the sensor.

@@ -2,12 +2,12 @@
 
 use std::path::Path;
 
+use super::broker::{config as reached, host};
 use super::care::Care;
-use super::sources::default_client_id;
 use super::status;
 use super::view::View;
-use crate::broker::{self, BrokerConfig, MqttTls};
-use crate::config::{ConfigError, Mistake, Password, Settings};
+use crate::broker;
+use crate::config::{ConfigError, Mistake, Settings};
 use crate::output::mqtt::MqttOutputConfig;
 use crate::output::otlp::{self, Origin, OtlpConfig};
 use crate::output::{KnownAlarm, PostConfig, StateWords};
@@ -28,28 +28,7 @@ fn mqtt(settings: &Settings) -> Result<Option<MqttOutputConfig>, ConfigError> {
     let mistake = |key: &str, text: String| ConfigError {
         mistakes: vec![Mistake::error(&mqtt.broker.place, key, text)],
     };
-    let password = mqtt.broker.password.as_ref().map(Password::read);
-    let password = password.transpose().map_err(|error| {
-        mistake(
-            "output.mqtt.password_file",
-            format!("cannot be read: {error}"),
-        )
-    })?;
-    let broker = BrokerConfig {
-        host: mqtt.broker.host.clone(),
-        port: mqtt.broker.port,
-        client_id: mqtt
-            .broker
-            .client_id
-            .clone()
-            .unwrap_or_else(|| default_client_id("out")),
-        username: mqtt.broker.username.clone(),
-        password,
-        tls: mqtt.broker.tls.then(|| MqttTls {
-            ca_file: mqtt.broker.ca_file.clone(),
-        }),
-        keep_alive: mqtt.broker.keep_alive,
-    };
+    let broker = reached(&mqtt.broker, "output.mqtt", "out")?;
     broker::options(&broker).map_err(|error| mistake("output.mqtt.ca_file", error.to_string()))?;
     Ok(Some(MqttOutputConfig {
         broker,
@@ -101,13 +80,6 @@ fn otlp(settings: &Settings) -> Result<Option<OtlpConfig>, ConfigError> {
         queue_bytes: otlp.queue_bytes,
         catch_up_per_second: otlp.catch_up_per_second,
     }))
-}
-
-fn host() -> Option<String> {
-    nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok())
-        .filter(|name| !name.is_empty())
 }
 
 /// The host name, as a level of a topic.

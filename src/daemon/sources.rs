@@ -5,13 +5,14 @@ use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
+use super::broker;
 use crate::config::{
-    self, ConfigError, Listen, Mistake, ModbusRegister, ModbusSettings, MqttSettings,
-    RegisterTable, RegisterType, Settings, SimulatorSettings, SourceSettings,
+    ConfigError, Listen, Mistake, ModbusRegister, ModbusSettings, MqttSettings, Settings,
+    SimulatorSettings, SourceSettings,
 };
 use crate::ingest::json::JsonPath;
-use crate::ingest::modbus::{Kind, ModbusConfig, ModbusSensor, ModbusSource, Table, WordOrder};
-use crate::ingest::mqtt::{MqttConfig, MqttSensor, MqttSource, MqttTls, TimeFrom};
+use crate::ingest::modbus::{ModbusConfig, ModbusSensor, ModbusSource};
+use crate::ingest::mqtt::{MqttConfig, MqttSensor, MqttSource, TimeFrom};
 use crate::ingest::ndjson::NdjsonSource;
 use crate::ingest::simulator::{SimulatorConfig, SimulatorSource};
 use crate::ingest::tail::{TailConfig, TailFrom, TailSource};
@@ -58,7 +59,11 @@ impl SourceConfig {
                     };
                     return Err(mistake(source, key, &error));
                 }
-                let ca_file = config.tls.as_ref().and_then(|tls| tls.ca_file.as_ref());
+                let ca_file = config
+                    .broker
+                    .tls
+                    .as_ref()
+                    .and_then(|tls| tls.ca_file.as_ref());
                 let ca = ca_file.and_then(|path| std::fs::read(path).ok());
                 SourceConfig::Mqtt(Box::new(config), ca)
             }
@@ -142,31 +147,8 @@ fn mqtt_config(mqtt: &MqttSettings, zone: TimeZone) -> Result<MqttConfig, Config
                 .collect::<Result<_, ConfigError>>()?,
         });
     }
-    let password = mqtt
-        .password
-        .as_ref()
-        .map(config::Password::read)
-        .transpose()
-        .map_err(|error| ConfigError {
-            mistakes: vec![Mistake::error(
-                &mqtt.place,
-                "source.mqtt.password_file",
-                format!("cannot be read: {error}"),
-            )],
-        })?;
     Ok(MqttConfig {
-        host: mqtt.host.clone(),
-        port: mqtt.port,
-        client_id: mqtt
-            .client_id
-            .clone()
-            .unwrap_or_else(|| default_client_id(&mqtt.name)),
-        username: mqtt.username.clone(),
-        password,
-        tls: mqtt.tls.then(|| MqttTls {
-            ca_file: mqtt.ca_file.clone(),
-        }),
-        keep_alive: mqtt.keep_alive,
+        broker: broker::config(&mqtt.broker, "source.mqtt", &mqtt.name)?,
         sensors,
         time: TimeFrom::Arrival,
         zone,
@@ -187,49 +169,14 @@ fn modbus_config(modbus: &ModbusSettings) -> ModbusConfig {
 }
 
 fn modbus_sensor(register: &ModbusRegister) -> ModbusSensor {
-    let (low_first, bytes_swapped) = match register.word_order {
-        config::WordOrder::Abcd => (false, false),
-        config::WordOrder::Cdab => (true, false),
-        config::WordOrder::Badc => (false, true),
-        config::WordOrder::Dcba => (true, true),
-    };
     ModbusSensor {
         sensor: register.sensor.clone(),
-        table: match register.table {
-            RegisterTable::Coil => Table::Coil,
-            RegisterTable::Discrete => Table::Discrete,
-            RegisterTable::Input => Table::Input,
-            RegisterTable::Holding => Table::Holding,
-        },
+        table: register.table,
         address: register.address,
-        kind: match register.kind {
-            RegisterType::Bit(bit) => Kind::Bit(bit),
-            RegisterType::I16 => Kind::I16,
-            RegisterType::U16 => Kind::U16,
-            RegisterType::I32 => Kind::I32,
-            RegisterType::U32 => Kind::U32,
-            RegisterType::F32 => Kind::F32,
-            RegisterType::I64 => Kind::I64,
-            RegisterType::U64 => Kind::U64,
-            RegisterType::F64 => Kind::F64,
-        },
-        order: WordOrder {
-            low_first,
-            bytes_swapped,
-        },
+        kind: register.kind,
+        order: register.word_order,
         scale: register.scale,
         offset: register.offset,
         missing: register.missing,
     }
-}
-
-/// Two appliances at one broker must not take the connection from each other.
-pub(super) fn default_client_id(source: &str) -> String {
-    let host = nix::unistd::gethostname()
-        .ok()
-        .and_then(|name| name.into_string().ok());
-    format!(
-        "anomalyd-{}-{source}",
-        host.as_deref().unwrap_or("appliance")
-    )
 }

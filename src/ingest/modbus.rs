@@ -12,7 +12,7 @@
 //!   after 1 s at first and 1 min at most.
 //! - A round waits while the queue is full: a device that is asked less often loses nothing.
 //!
-//! Imports `frame` and its siblings of stage ingest.
+//! Imports `frame`, `register` and its siblings of stage ingest.
 
 mod answer;
 mod plan;
@@ -24,6 +24,7 @@ use std::time::Duration;
 
 use super::intake::Intake;
 use super::{IngestError, Source, SourceContext, SourceFuture, SourceState};
+pub use crate::register::{RegisterTable, RegisterType, WordOrder};
 
 const LOG_TARGET: &str = "in-modbus";
 
@@ -50,10 +51,10 @@ pub struct ModbusConfig {
 pub struct ModbusSensor {
     /// As the model calls it.
     pub sensor: String,
-    pub table: Table,
+    pub table: RegisterTable,
     /// Of its first register, counted from 0.
     pub address: u16,
-    pub kind: Kind,
+    pub kind: RegisterType,
     pub order: WordOrder,
     /// The value is what is read times `scale` plus `offset`.
     pub scale: f64,
@@ -64,15 +65,15 @@ pub struct ModbusSensor {
 
 impl ModbusSensor {
     /// A sensor that is one register, as it is.
-    pub fn new(sensor: impl Into<String>, table: Table, address: u16) -> Self {
+    pub fn new(sensor: impl Into<String>, table: RegisterTable, address: u16) -> Self {
         ModbusSensor {
             sensor: sensor.into(),
             table,
             address,
             kind: if table.is_bits() {
-                Kind::Bit(0)
+                RegisterType::Bit(0)
             } else {
-                Kind::U16
+                RegisterType::U16
             },
             order: WordOrder::default(),
             scale: 1.0,
@@ -80,45 +81,6 @@ impl ModbusSensor {
             missing: None,
         }
     }
-}
-
-/// The four tables of a device, each with entries 0 to 65535.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Table {
-    Coil,
-    Discrete,
-    Input,
-    Holding,
-}
-
-impl Table {
-    fn is_bits(self) -> bool {
-        matches!(self, Table::Coil | Table::Discrete)
-    }
-}
-
-/// What registers hold.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
-    /// One bit of a register, 0 the lowest. A coil or discrete input is bit 0.
-    Bit(u8),
-    I16,
-    U16,
-    I32,
-    U32,
-    F32,
-    I64,
-    U64,
-    F64,
-}
-
-/// In which order the bytes of a value come.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
-pub struct WordOrder {
-    /// The first register holds the lowest bits.
-    pub low_first: bool,
-    /// The two bytes of each register are swapped.
-    pub bytes_swapped: bool,
 }
 
 /// Reads sensors from one device. Waits while the queue is full.

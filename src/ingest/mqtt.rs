@@ -28,7 +28,6 @@ mod session;
 mod topic;
 
 use std::sync::Arc;
-use std::time::Duration;
 
 use jiff::tz::TimeZone;
 
@@ -36,59 +35,18 @@ use super::json::JsonPath;
 use super::{IngestError, Source, SourceContext, SourceFuture, SourceState};
 use routes::Routes;
 
-pub use crate::broker::MqttTls;
 use crate::broker::{self, BrokerConfig, BrokerError};
 
 const LOG_TARGET: &str = "in-mqtt";
 
 /// One broker and what is read from it.
-#[derive(Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq)]
 pub struct MqttConfig {
-    pub host: String,
-    pub port: u16,
-    /// Must be the only one with this id at the broker: a second one takes the connection over.
-    pub client_id: String,
-    pub username: Option<String>,
-    pub password: Option<String>,
-    pub tls: Option<MqttTls>,
-    /// At least a second; a dead connection is noticed within twice this time.
-    pub keep_alive: Duration,
+    pub broker: BrokerConfig,
     pub sensors: Vec<MqttSensor>,
     pub time: TimeFrom,
     /// Of times in payloads that are written without one.
     pub zone: TimeZone,
-}
-
-impl MqttConfig {
-    fn broker(&self) -> BrokerConfig {
-        BrokerConfig {
-            host: self.host.clone(),
-            port: self.port,
-            client_id: self.client_id.clone(),
-            username: self.username.clone(),
-            password: self.password.clone(),
-            tls: self.tls.clone(),
-            keep_alive: self.keep_alive,
-        }
-    }
-}
-
-// Written out so that no log line or panic message ever holds the password.
-impl std::fmt::Debug for MqttConfig {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.debug_struct("MqttConfig")
-            .field("host", &self.host)
-            .field("port", &self.port)
-            .field("client_id", &self.client_id)
-            .field("username", &self.username)
-            .field("password", &self.password.as_ref().map(|_| "(hidden)"))
-            .field("tls", &self.tls)
-            .field("keep_alive", &self.keep_alive)
-            .field("sensors", &self.sensors)
-            .field("time", &self.time)
-            .field("zone", &self.zone)
-            .finish()
-    }
 }
 
 /// What dates a message.
@@ -156,7 +114,7 @@ impl MqttSource {
             }
         }
         Ok(MqttSource {
-            name: format!("mqtt {}:{}", config.host, config.port),
+            name: format!("mqtt {}:{}", config.broker.host, config.broker.port),
             config,
         })
     }
@@ -185,7 +143,7 @@ impl Source for MqttSource {
 }
 
 fn options(config: &MqttConfig) -> Result<rumqttc::MqttOptions, IngestError> {
-    broker::options(&config.broker()).map_err(|error| match error {
+    broker::options(&config.broker).map_err(|error| match error {
         BrokerError::CaFile { path, reason } => IngestError::CaFile { path, reason },
     })
 }

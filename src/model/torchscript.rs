@@ -1,5 +1,5 @@
 //! TorchScript archives without Python and without libtorch: writing our own architecture, and
-//! recognising it in what PyTorch wrote. Imports `model` only.
+//! recognising it in what PyTorch wrote. Imports `model` and `durable`.
 //!
 //! The format (docs/model-format.md) is PyTorch's `torch.jit.save`: a ZIP file of stored entries with
 //! the object tree as a pickle, the raw tensors, and the classes' source.
@@ -19,6 +19,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 use super::{GraphLstm, ModelError};
+use crate::durable;
 
 /// The top folder of every archive we write; readers accept any.
 const FOLDER: &str = "model";
@@ -58,23 +59,19 @@ pub(super) fn replace_file(path: &Path, bytes: &[u8]) -> io::Result<()> {
         let reason = "exists and is not a file; give another name";
         return Err(io::Error::new(io::ErrorKind::InvalidInput, reason));
     }
-    let folder = match path.parent() {
-        Some(folder) if !folder.as_os_str().is_empty() => folder,
-        _ => Path::new("."),
-    };
     let name = path
         .file_name()
         .ok_or_else(|| io::Error::new(io::ErrorKind::InvalidInput, "not the name of a file"))?;
     let mut temporary_name = std::ffi::OsString::from(".");
     temporary_name.push(name);
     temporary_name.push(format!(".{}.tmp", std::process::id()));
-    let temporary = folder.join(temporary_name);
+    let temporary = path.with_file_name(temporary_name);
     let written = File::create(&temporary).and_then(|mut file| {
         file.write_all(bytes)?;
         file.sync_all()?;
         fs::rename(&temporary, path)?;
         // The rename itself is on the disk only once the folder is.
-        File::open(folder)?.sync_all()
+        durable::sync_folder(path)
     });
     if written.is_err() {
         let _ = fs::remove_file(&temporary);

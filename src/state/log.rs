@@ -9,8 +9,9 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{AlarmRecord, StateError, write};
+use super::{AlarmRecord, StateError};
 use crate::alarm::{AlarmEvent, Transition, Verdict};
+use crate::durable;
 use crate::frame::Timestamp;
 use crate::message::Message;
 
@@ -230,7 +231,7 @@ impl AlarmLog {
         written?;
         match exists {
             true => Ok(()),
-            false => write::sync_folder(&self.path),
+            false => durable::sync_folder(&self.path),
         }
     }
 
@@ -241,7 +242,7 @@ impl AlarmLog {
             serde_json::to_writer(&mut content, record)?;
             content.push(b'\n');
         }
-        write::replace(&self.path, &content)?;
+        durable::replace(&self.path, &content)?;
         self.lines = records.len();
         Ok(())
     }

@@ -4,7 +4,8 @@ use std::fs;
 use std::io::{self, Read};
 use std::path::{Path, PathBuf};
 
-use super::{StateError, write};
+use super::StateError;
+use crate::durable;
 use crate::message::Message;
 use crate::pipeline::{SCHEMA, StreamState};
 
@@ -51,7 +52,7 @@ impl StateStore {
                 if let Some(folder) = self.path.parent() {
                     fs::create_dir_all(folder)?;
                 }
-                write::replace(&self.path, &content)
+                durable::replace(&self.path, &content)
             })
             .map_err(StateError::unwritable(&self.path))
     }

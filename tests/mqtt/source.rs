@@ -5,6 +5,7 @@
 
 use std::time::Duration;
 
+use anomalyd::broker::BrokerConfig;
 use anomalyd::clock::SystemClock;
 use anomalyd::ingest::SourceState;
 use anomalyd::ingest::mqtt::{MqttConfig, MqttSensor, MqttSource, TimeFrom};
@@ -14,13 +15,15 @@ use super::harness::{Running, start};
 
 pub fn config(port: u16, sensors: Vec<MqttSensor>) -> MqttConfig {
     MqttConfig {
-        host: "127.0.0.1".to_owned(),
-        port,
-        client_id: "anomalyd".to_owned(),
-        username: None,
-        password: None,
-        tls: None,
-        keep_alive: Duration::from_secs(5),
+        broker: BrokerConfig {
+            host: "127.0.0.1".to_owned(),
+            port,
+            client_id: "anomalyd".to_owned(),
+            username: None,
+            password: None,
+            tls: None,
+            keep_alive: Duration::from_secs(5),
+        },
         sensors,
         time: TimeFrom::Arrival,
         zone: TimeZone::UTC,

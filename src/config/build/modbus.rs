@@ -2,9 +2,10 @@
 
 use super::table::Table;
 use crate::config::mistake::Mistake;
-use crate::config::modbus::{self, RegisterType, WordOrder};
+use crate::config::modbus;
 use crate::config::settings::{ModbusRegister, ModbusSettings};
 use crate::config::value::Value;
+use crate::register::{RegisterType, WordOrder};
 
 /// Reports what is missing or contradicts itself; `None` when no connection could be tried.
 pub fn modbus(
@@ -59,7 +60,7 @@ fn register(
     if table.is_bits() {
         for key in ["type", "word_order", "missing"] {
             if entry.set_at(key).is_some() {
-                let word = table.word();
+                let word = modbus::word(table);
                 wrong(
                     key,
                     format!("is of no use: a {word} is one bit; leave it out"),
@@ -92,18 +93,16 @@ fn register(
             format!("{missing} can never be read from a register of type {given}"),
         );
     }
+    let letters = entry.text("word_order");
     Some(ModbusRegister {
         sensor: sensor.to_string(),
         place: entry.section.place.clone(),
         table,
         address,
         kind,
-        word_order: match entry.text("word_order").as_deref() {
-            Some("CDAB") => WordOrder::Cdab,
-            Some("BADC") => WordOrder::Badc,
-            Some("DCBA") => WordOrder::Dcba,
-            _ => WordOrder::Abcd,
-        },
+        word_order: letters
+            .and_then(|letters| WordOrder::from_letters(&letters))
+            .unwrap_or_default(),
         scale,
         offset: entry.number("offset")?,
         missing,

@@ -15,18 +15,9 @@ use crate::config::value::Value;
 pub fn mqtt(name: &str, table: &Table<'_>, mistakes: &mut Vec<Mistake>) -> Option<MqttSettings> {
     let broker = broker(table, mistakes);
     let topics = topics(table, mistakes);
-    let broker = broker?;
     Some(MqttSettings {
         name: name.to_string(),
-        place: broker.place,
-        host: broker.host,
-        port: broker.port,
-        client_id: broker.client_id,
-        username: broker.username,
-        password: broker.password,
-        tls: broker.tls,
-        ca_file: broker.ca_file,
-        keep_alive: broker.keep_alive,
+        broker: broker?,
         time_path: table.text("time_path"),
         topics,
     })

@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio_modbus::{Error, ExceptionCode, ProtocolError, Request as Call, Response};
 
 use super::plan::Request;
-use super::{ModbusConfig, Table};
+use super::{ModbusConfig, RegisterTable};
 
 /// Sensors that a message names before it counts the rest.
 const NAMED: usize = 3;
@@ -41,19 +41,19 @@ pub(super) type Words = Vec<u16>;
 impl Request {
     pub(super) fn call(&self) -> Call<'static> {
         match self.table {
-            Table::Coil => Call::ReadCoils(self.address, self.count),
-            Table::Discrete => Call::ReadDiscreteInputs(self.address, self.count),
-            Table::Input => Call::ReadInputRegisters(self.address, self.count),
-            Table::Holding => Call::ReadHoldingRegisters(self.address, self.count),
+            RegisterTable::Coil => Call::ReadCoils(self.address, self.count),
+            RegisterTable::Discrete => Call::ReadDiscreteInputs(self.address, self.count),
+            RegisterTable::Input => Call::ReadInputRegisters(self.address, self.count),
+            RegisterTable::Holding => Call::ReadHoldingRegisters(self.address, self.count),
         }
     }
 
     fn shown(&self) -> String {
         let what = match self.table {
-            Table::Coil => "coils",
-            Table::Discrete => "discrete inputs",
-            Table::Input => "input registers",
-            Table::Holding => "holding registers",
+            RegisterTable::Coil => "coils",
+            RegisterTable::Discrete => "discrete inputs",
+            RegisterTable::Input => "input registers",
+            RegisterTable::Holding => "holding registers",
         };
         format!("{what} {} to {}", self.address, self.last())
     }
@@ -71,10 +71,10 @@ impl Request {
     pub(super) fn accept(&self, device: &Device<'_>, response: Response) -> Result<Words, Failure> {
         let count = usize::from(self.count);
         let words = match (self.table, response) {
-            (Table::Holding, Response::ReadHoldingRegisters(words))
-            | (Table::Input, Response::ReadInputRegisters(words)) => words,
-            (Table::Coil, Response::ReadCoils(bits))
-            | (Table::Discrete, Response::ReadDiscreteInputs(bits)) => {
+            (RegisterTable::Holding, Response::ReadHoldingRegisters(words))
+            | (RegisterTable::Input, Response::ReadInputRegisters(words)) => words,
+            (RegisterTable::Coil, Response::ReadCoils(bits))
+            | (RegisterTable::Discrete, Response::ReadDiscreteInputs(bits)) => {
                 // Whole bytes come, and what is above the wanted bits means nothing.
                 let whole = count.div_ceil(8) * 8;
                 if bits.len() != whole {
@@ -214,7 +214,7 @@ mod tests {
         timeout: Duration::from_secs(2),
     };
 
-    fn request(table: Table, count: u16) -> Request {
+    fn request(table: RegisterTable, count: u16) -> Request {
         let wanted = |name: &str| Wanted {
             index: 0,
             sensor: ModbusSensor::new(name, table, 100),
@@ -229,7 +229,7 @@ mod tests {
 
     #[test]
     fn an_answer_of_another_size_or_kind_is_none() {
-        let holding = request(Table::Holding, 3);
+        let holding = request(RegisterTable::Holding, 3);
         let words = |count| Response::ReadHoldingRegisters(vec![7; count]);
         assert_eq!(holding.accept(&DEVICE, words(3)), Ok(vec![7; 3]));
         for response in [
@@ -242,7 +242,7 @@ mod tests {
             let failure = holding.accept(&DEVICE, response);
             assert!(matches!(failure, Err(Failure::Broken(_))), "{failure:?}");
         }
-        let coils = request(Table::Coil, 9);
+        let coils = request(RegisterTable::Coil, 9);
         let bits = |count| Response::ReadCoils(vec![true; count]);
         assert_eq!(coils.accept(&DEVICE, bits(16)), Ok(vec![1; 9]));
         for count in [0, 8, 9, 24] {
@@ -270,7 +270,7 @@ mod tests {
 
     #[test]
     fn exceptions_name_registers_sensors_and_the_remedy() {
-        let request = request(Table::Holding, 3);
+        let request = request(RegisterTable::Holding, 3);
         let failure = |code| DEVICE.exception(&request, ExceptionCode::new(code));
         let Failure::Refused(reason) = failure(2) else {
             panic!("{:?}", failure(2));

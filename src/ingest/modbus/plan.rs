@@ -1,7 +1,7 @@
 //! Which requests bring all registers that are wanted, in as few round trips as asked for. Imports
 //! its siblings of stage ingest.
 
-use super::{Kind, ModbusConfig, ModbusSensor, Table};
+use super::{ModbusConfig, ModbusSensor, RegisterTable, RegisterType};
 
 /// Entries in a table.
 const ENTRIES: u32 = 65_536;
@@ -11,7 +11,7 @@ const MOST_REGISTERS: u32 = 125;
 /// One question to the device.
 #[derive(Debug, Clone, PartialEq)]
 pub(super) struct Request {
-    pub(super) table: Table,
+    pub(super) table: RegisterTable,
     pub(super) address: u16,
     /// Registers or bits.
     pub(super) count: u16,
@@ -46,12 +46,12 @@ pub(super) fn check(sensor: &ModbusSensor) -> Result<(), &'static str> {
     if end(sensor) > ENTRIES {
         return Err("its registers would end beyond the last one, 65535");
     }
-    if let Kind::Bit(bit) = sensor.kind
+    if let RegisterType::Bit(bit) = sensor.kind
         && bit > 15
     {
         return Err("a register has bits 0 to 15");
     }
-    if sensor.table.is_bits() && sensor.kind != Kind::Bit(0) {
+    if sensor.table.is_bits() && sensor.kind != RegisterType::Bit(0) {
         return Err("a coil or discrete input is one bit");
     }
     Ok(())
@@ -119,14 +119,14 @@ mod tests {
         }
     }
 
-    fn at(table: Table, address: u16, kind: Kind) -> ModbusSensor {
+    fn at(table: RegisterTable, address: u16, kind: RegisterType) -> ModbusSensor {
         ModbusSensor {
             kind,
             ..ModbusSensor::new("a", table, address)
         }
     }
 
-    fn planned(sensors: &[ModbusSensor], config: &ModbusConfig) -> Vec<(Table, u16, u16)> {
+    fn planned(sensors: &[ModbusSensor], config: &ModbusConfig) -> Vec<(RegisterTable, u16, u16)> {
         let requests = plan(sensors.iter().cloned().enumerate().collect(), config);
         let spans = requests.iter();
         spans
@@ -134,17 +134,17 @@ mod tests {
             .collect()
     }
 
-    use Table::{Coil, Holding, Input};
+    use RegisterTable::{Coil, Holding, Input};
 
     #[test]
     fn neighbours_are_read_together_and_gaps_only_when_asked() {
         let sensors = [
-            at(Holding, 10, Kind::F32),
-            at(Holding, 14, Kind::U16),
-            at(Holding, 12, Kind::I32),
-            at(Holding, 18, Kind::U16),
-            at(Input, 19, Kind::U16),
-            at(Coil, 3, Kind::Bit(0)),
+            at(Holding, 10, RegisterType::F32),
+            at(Holding, 14, RegisterType::U16),
+            at(Holding, 12, RegisterType::I32),
+            at(Holding, 18, RegisterType::U16),
+            at(Input, 19, RegisterType::U16),
+            at(Coil, 3, RegisterType::Bit(0)),
         ];
         assert_eq!(
             planned(&sensors, &config(125, 0)),
@@ -167,18 +167,24 @@ mod tests {
 
     #[test]
     fn a_request_asks_for_no_more_than_the_protocol_or_the_device_allows() {
-        let all: Vec<_> = (0..300).map(|i| at(Holding, i, Kind::U16)).collect();
+        let all: Vec<_> = (0..300)
+            .map(|i| at(Holding, i, RegisterType::U16))
+            .collect();
         assert_eq!(
             planned(&all, &config(125, 0)),
             [(Holding, 0, 125), (Holding, 125, 125), (Holding, 250, 50)]
         );
         // A value of two registers is not split over two requests.
-        let pairs: Vec<_> = (0..4).map(|i| at(Holding, 2 * i, Kind::F32)).collect();
+        let pairs: Vec<_> = (0..4)
+            .map(|i| at(Holding, 2 * i, RegisterType::F32))
+            .collect();
         assert_eq!(
             planned(&pairs, &config(5, 0)),
             [(Holding, 0, 4), (Holding, 4, 4)]
         );
-        let coils: Vec<_> = (0..2001).map(|i| at(Coil, i, Kind::Bit(0))).collect();
+        let coils: Vec<_> = (0..2001)
+            .map(|i| at(Coil, i, RegisterType::Bit(0)))
+            .collect();
         assert_eq!(
             planned(&coils, &config(125, 0)),
             [(Coil, 0, 2000), (Coil, 2000, 1)]
@@ -187,33 +193,37 @@ mod tests {
 
     #[test]
     fn the_last_register_can_be_read_and_none_beyond() {
-        let last = at(Holding, 65_535, Kind::U16);
+        let last = at(Holding, 65_535, RegisterType::U16);
         assert_eq!(check(&last), Ok(()));
         assert_eq!(
             planned(std::slice::from_ref(&last), &config(125, 124)),
             [(Holding, 65_535, 1)]
         );
-        assert!(check(&at(Holding, 65_535, Kind::U32)).is_err());
-        assert!(check(&at(Holding, 0, Kind::Bit(16))).is_err());
-        assert!(check(&at(Coil, 0, Kind::U16)).is_err());
+        assert!(check(&at(Holding, 65_535, RegisterType::U32)).is_err());
+        assert!(check(&at(Holding, 0, RegisterType::Bit(16))).is_err());
+        assert!(check(&at(Coil, 0, RegisterType::U16)).is_err());
     }
 
     fn sensors() -> impl Strategy<Value = Vec<ModbusSensor>> {
         let table = prop_oneof![
             Just(Coil),
-            Just(Table::Discrete),
+            Just(RegisterTable::Discrete),
             Just(Input),
             Just(Holding)
         ];
         let kind = prop_oneof![
-            Just(Kind::U16),
-            Just(Kind::F32),
-            Just(Kind::F64),
-            Just(Kind::Bit(5))
+            Just(RegisterType::U16),
+            Just(RegisterType::F32),
+            Just(RegisterType::F64),
+            Just(RegisterType::Bit(5))
         ];
         let address = prop_oneof![0u16..300, 65_400u16..=65_535];
         let sensor = (table, address, kind).prop_map(|(table, address, kind)| {
-            let kind = if table.is_bits() { Kind::Bit(0) } else { kind };
+            let kind = if table.is_bits() {
+                RegisterType::Bit(0)
+            } else {
+                kind
+            };
             at(table, address, kind)
         });
         prop::collection::vec(sensor, 0..200)

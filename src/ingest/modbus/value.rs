@@ -1,37 +1,26 @@
 //! What registers say. Imports its siblings of stage ingest.
 
 use super::super::value::Reading;
-use super::{Kind, ModbusSensor};
-
-impl Kind {
-    /// Registers that it takes.
-    pub(super) fn words(self) -> u16 {
-        match self {
-            Kind::Bit(_) | Kind::I16 | Kind::U16 => 1,
-            Kind::I32 | Kind::U32 | Kind::F32 => 2,
-            Kind::I64 | Kind::U64 | Kind::F64 => 4,
-        }
-    }
-}
+use super::{ModbusSensor, RegisterType};
 
 /// The reading of `sensor` from its registers, of which there are as many as its kind takes.
 pub(super) fn decode(sensor: &ModbusSensor, words: &[u16]) -> Reading {
     let bits = bits(sensor, words);
     let (read, unsigned) = match sensor.kind {
-        Kind::Bit(bit) => {
+        RegisterType::Bit(bit) => {
             let on = f64::from(u8::from(bits >> bit & 1 == 1));
             (on, on)
         }
-        Kind::U16 | Kind::U32 | Kind::U64 => (bits as f64, bits as f64),
+        RegisterType::U16 | RegisterType::U32 | RegisterType::U64 => (bits as f64, bits as f64),
         // The casts cut off what is above the type's own bits, which is nothing.
-        Kind::I16 => (f64::from(bits as u16 as i16), bits as f64),
-        Kind::I32 => (f64::from(bits as u32 as i32), bits as f64),
-        Kind::I64 => (bits as i64 as f64, bits as f64),
-        Kind::F32 => {
+        RegisterType::I16 => (f64::from(bits as u16 as i16), bits as f64),
+        RegisterType::I32 => (f64::from(bits as u32 as i32), bits as f64),
+        RegisterType::I64 => (bits as i64 as f64, bits as f64),
+        RegisterType::F32 => {
             let read = f32::from_bits(bits as u32);
             (f64::from(read), f64::from(read))
         }
-        Kind::F64 => (f64::from_bits(bits), f64::from_bits(bits)),
+        RegisterType::F64 => (f64::from_bits(bits), f64::from_bits(bits)),
     };
     if let Some(missing) = sensor.missing
         && is(sensor.kind, missing, read, unsigned)
@@ -48,10 +37,10 @@ pub(super) fn decode(sensor: &ModbusSensor, words: &[u16]) -> Reading {
 
 /// Whether what was read is `missing`, which a manual may give with a sign or without: 0xFFFF is
 /// 65535 and -1.
-fn is(kind: Kind, missing: f64, read: f64, unsigned: f64) -> bool {
+fn is(kind: RegisterType, missing: f64, read: f64, unsigned: f64) -> bool {
     match kind {
-        Kind::F32 => missing as f32 == read as f32,
-        Kind::F64 | Kind::Bit(_) => missing == read,
+        RegisterType::F32 => missing as f32 == read as f32,
+        RegisterType::F64 | RegisterType::Bit(_) => missing == read,
         _ if missing >= 0.0 => missing == unsigned,
         _ => {
             let bits = i32::from(kind.words()) * 16;
@@ -78,13 +67,13 @@ fn bits(sensor: &ModbusSensor, words: &[u16]) -> u64 {
 mod tests {
     use proptest::prelude::*;
 
-    use super::super::{Table, WordOrder};
+    use super::super::{RegisterTable, WordOrder};
     use super::*;
 
-    fn sensor(kind: Kind) -> ModbusSensor {
+    fn sensor(kind: RegisterType) -> ModbusSensor {
         ModbusSensor {
             kind,
-            ..ModbusSensor::new("a", Table::Holding, 0)
+            ..ModbusSensor::new("a", RegisterTable::Holding, 0)
         }
     }
 
@@ -119,7 +108,7 @@ mod tests {
         words
     }
 
-    fn read(kind: Kind, bytes: &[u8], order: WordOrder) -> Reading {
+    fn read(kind: RegisterType, bytes: &[u8], order: WordOrder) -> Reading {
         let sensor = ModbusSensor {
             order,
             ..sensor(kind)
@@ -138,7 +127,7 @@ mod tests {
         ] {
             let sensor = ModbusSensor {
                 order,
-                ..sensor(Kind::F32)
+                ..sensor(RegisterType::F32)
             };
             assert_eq!(decode(&sensor, &words), Reading::Value(123_456.0));
         }
@@ -154,20 +143,20 @@ mod tests {
                     false => Reading::Missing,
                 };
                 for (kind, bytes, expected) in [
-                    (Kind::U16, &b16.to_be_bytes()[..], f64::from(b16)),
-                    (Kind::I16, &b16.to_be_bytes(), f64::from(b16 as i16)),
-                    (Kind::U32, &b32.to_be_bytes(), f64::from(b32)),
-                    (Kind::I32, &b32.to_be_bytes(), f64::from(b32 as i32)),
-                    (Kind::F32, &b32.to_be_bytes(), f64::from(f32::from_bits(b32))),
-                    (Kind::U64, &bits.to_be_bytes(), bits as f64),
-                    (Kind::I64, &bits.to_be_bytes(), bits as i64 as f64),
-                    (Kind::F64, &bits.to_be_bytes(), f64::from_bits(bits)),
+                    (RegisterType::U16, &b16.to_be_bytes()[..], f64::from(b16)),
+                    (RegisterType::I16, &b16.to_be_bytes(), f64::from(b16 as i16)),
+                    (RegisterType::U32, &b32.to_be_bytes(), f64::from(b32)),
+                    (RegisterType::I32, &b32.to_be_bytes(), f64::from(b32 as i32)),
+                    (RegisterType::F32, &b32.to_be_bytes(), f64::from(f32::from_bits(b32))),
+                    (RegisterType::U64, &bits.to_be_bytes(), bits as f64),
+                    (RegisterType::I64, &bits.to_be_bytes(), bits as i64 as f64),
+                    (RegisterType::F64, &bits.to_be_bytes(), f64::from_bits(bits)),
                 ] {
                     prop_assert_eq!(read(kind, bytes, order), value(expected), "{:?}", kind);
                 }
                 for bit in 0..16 {
                     let on = f64::from(b16 >> bit & 1);
-                    prop_assert_eq!(read(Kind::Bit(bit), &b16.to_be_bytes(), order), value(on));
+                    prop_assert_eq!(read(RegisterType::Bit(bit), &b16.to_be_bytes(), order), value(on));
                 }
             }
         }
@@ -175,12 +164,12 @@ mod tests {
 
     #[test]
     fn values_are_scaled_and_then_moved() {
-        let mut tank = sensor(Kind::I16);
+        let mut tank = sensor(RegisterType::I16);
         (tank.scale, tank.offset) = (0.5, -40.0);
         assert_eq!(decode(&tank, &[100]), Reading::Value(10.0));
         assert_eq!(decode(&tank, &[0xffff]), Reading::Value(-40.5));
         // Beyond the numbers is no value.
-        let mut huge = sensor(Kind::F64);
+        let mut huge = sensor(RegisterType::F64);
         huge.scale = 1e15;
         let words = send(&1e300f64.to_be_bytes(), WordOrder::default());
         assert_eq!(decode(&huge, &words), Reading::Missing);
@@ -189,17 +178,21 @@ mod tests {
     #[test]
     fn what_the_device_calls_no_value_is_missing_with_or_without_a_sign() {
         for (kind, missing, words) in [
-            (Kind::I16, 32_768.0, &[0x8000][..]),
-            (Kind::I16, -32_768.0, &[0x8000]),
-            (Kind::U16, 65_535.0, &[0xffff]),
-            (Kind::U16, -1.0, &[0xffff]),
-            (Kind::U32, 4_294_967_295.0, &[0xffff, 0xffff]),
-            (Kind::I32, -2_147_483_648.0, &[0x8000, 0]),
-            (Kind::I32, 2_147_483_648.0, &[0x8000, 0]),
-            (Kind::I64, -9_223_372_036_854_775_808.0, &[0x8000, 0, 0, 0]),
-            (Kind::U64, -1.0, &[0xffff; 4]),
-            (Kind::F32, -99.9, &[0xc2c7, 0xcccd]),
-            (Kind::F32, -9999.0, &[0xc61c, 0x3c00]),
+            (RegisterType::I16, 32_768.0, &[0x8000][..]),
+            (RegisterType::I16, -32_768.0, &[0x8000]),
+            (RegisterType::U16, 65_535.0, &[0xffff]),
+            (RegisterType::U16, -1.0, &[0xffff]),
+            (RegisterType::U32, 4_294_967_295.0, &[0xffff, 0xffff]),
+            (RegisterType::I32, -2_147_483_648.0, &[0x8000, 0]),
+            (RegisterType::I32, 2_147_483_648.0, &[0x8000, 0]),
+            (
+                RegisterType::I64,
+                -9_223_372_036_854_775_808.0,
+                &[0x8000, 0, 0, 0],
+            ),
+            (RegisterType::U64, -1.0, &[0xffff; 4]),
+            (RegisterType::F32, -99.9, &[0xc2c7, 0xcccd]),
+            (RegisterType::F32, -9999.0, &[0xc61c, 0x3c00]),
         ] {
             let mut sensor = sensor(kind);
             sensor.scale = 0.1;
@@ -214,7 +207,13 @@ mod tests {
             other[0] ^= 1;
             assert_ne!(decode(&sensor, &other), Reading::Missing, "{kind:?}");
         }
-        assert_eq!(decode(&sensor(Kind::F32), &[0x7fc0, 0]), Reading::Missing);
-        assert_eq!(decode(&sensor(Kind::F32), &[0xff80, 0]), Reading::Missing);
+        assert_eq!(
+            decode(&sensor(RegisterType::F32), &[0x7fc0, 0]),
+            Reading::Missing
+        );
+        assert_eq!(
+            decode(&sensor(RegisterType::F32), &[0xff80, 0]),
+            Reading::Missing
+        );
     }
 }

@@ -1,5 +1,5 @@
 //! One lane of the queue: its files, what of them is delivered, and where sending stands.
-//! Imports `record`.
+//! Imports `durable` and `record`.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -8,6 +8,7 @@ use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use super::record::{self, Kind, Record};
+use crate::durable;
 
 /// A whole file is read at the start; one that is larger is not ours.
 const LONGEST_FILE: u64 = 64 << 20;
@@ -286,7 +287,7 @@ impl Lane {
             .open(&path)?;
         file.write_all(&start)?;
         file.sync_data()?;
-        sync_folder(&folder)?;
+        durable::sync_folder(&path)?;
         self.file = Some(file);
         self.torn = false;
         self.parts.push_back(Part {
@@ -452,28 +453,14 @@ fn read_file(path: &Path) -> io::Result<Vec<u8>> {
 
 /// Puts `whole` in the place of the file, and keeps what it was beside it.
 fn set_aside(path: &Path, whole: &[u8]) -> io::Result<()> {
-    let beside = |end: &str| {
+    let beside = |number: u32| {
         let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(end);
+        name.push(format!(".bad-{number}"));
         path.with_file_name(name)
     };
-    let free = (1..=ASIDE)
-        .map(|number| beside(&format!(".bad-{number}")))
-        .find(|place| !place.exists());
+    let free = (1..=ASIDE).map(beside).find(|place| !place.exists());
     if let Some(place) = free {
         fs::copy(path, place)?;
     }
-    let new = beside(".new");
-    let mut file = File::create(&new)?;
-    file.write_all(whole)?;
-    file.sync_all()?;
-    fs::rename(&new, path)?;
-    match path.parent() {
-        Some(folder) => sync_folder(folder),
-        None => Ok(()),
-    }
-}
-
-fn sync_folder(folder: &Path) -> io::Result<()> {
-    File::open(folder)?.sync_all()
+    durable::replace(path, whole)
 }

@@ -2,6 +2,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::*;
+use crate::broker::BrokerConfig;
 use crate::clock::SystemClock;
 use crate::ingest::{SampleQueue, SensorIndex, SourceStatus};
 use tokio::sync::watch;
@@ -29,13 +30,15 @@ fn routes(sensors: Vec<MqttSensor>, time: TimeFrom) -> (Routes, SourceContext) {
         stop: watch::channel(false).1,
     };
     let config = MqttConfig {
-        host: "hub".to_owned(),
-        port: 1883,
-        client_id: "test".to_owned(),
-        username: None,
-        password: Some("secret".to_owned()),
-        tls: None,
-        keep_alive: Duration::from_secs(30),
+        broker: BrokerConfig {
+            host: "hub".to_owned(),
+            port: 1883,
+            client_id: "test".to_owned(),
+            username: None,
+            password: Some("secret".to_owned()),
+            tls: None,
+            keep_alive: Duration::from_secs(30),
+        },
         sensors,
         time,
         zone: TimeZone::UTC,
@@ -194,13 +197,15 @@ fn a_sensor_that_the_model_does_not_have_is_not_subscribed() {
     let (routes, ctx) = routes(vec![sensor("a", "plant/a", "")], TimeFrom::Arrival);
     assert_eq!(routes.filters(), ["plant/a"]);
     let config = MqttConfig {
-        host: "hub".to_owned(),
-        port: 1883,
-        client_id: String::new(),
-        username: None,
-        password: None,
-        tls: None,
-        keep_alive: Duration::from_secs(30),
+        broker: BrokerConfig {
+            host: "hub".to_owned(),
+            port: 1883,
+            client_id: String::new(),
+            username: None,
+            password: None,
+            tls: None,
+            keep_alive: Duration::from_secs(30),
+        },
         sensors: vec![sensor("b", "plant/b", ""), sensor("a", "plant/a", "")],
         time: TimeFrom::Arrival,
         zone: TimeZone::UTC,

@@ -1,4 +1,5 @@
-//! A file that is whole at every instant: the old one or the new one.
+//! Files that a power loss leaves whole, the old one or the new one, and names that last.
+//! Imports nothing.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -7,11 +8,19 @@ use std::path::{Path, PathBuf};
 
 /// Replaces `path` by `content`: written beside it, synced, renamed, and the folder synced. After an
 /// error the old file is there as it was.
-pub(super) fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
+/// Only one may write to a path at a time.
+///
+/// # Errors
+/// The disk's.
+pub fn replace(path: &Path, content: &[u8]) -> io::Result<()> {
     replace_with(path, |file| file.write_all(content))
 }
 
-pub(super) fn replace_with(
+/// As [`replace`], for content that is written piece by piece.
+///
+/// # Errors
+/// Those of `write`, and the disk's.
+pub fn replace_with(
     path: &Path,
     write: impl FnOnce(&mut File) -> io::Result<()>,
 ) -> io::Result<()> {
@@ -29,7 +38,10 @@ pub(super) fn replace_with(
 }
 
 /// Makes the names in the folder of `path` last.
-pub(super) fn sync_folder(path: &Path) -> io::Result<()> {
+///
+/// # Errors
+/// The folder cannot be opened, or the disk's.
+pub fn sync_folder(path: &Path) -> io::Result<()> {
     match path.parent() {
         Some(folder) if !folder.as_os_str().is_empty() => File::open(folder)?.sync_all(),
         _ => File::open(".")?.sync_all(),
