@@ -9,10 +9,12 @@ pub mod flood;
 mod id;
 pub mod machine;
 pub mod mute;
+mod record;
 pub mod silent;
 
 pub use machine::{AlarmConfig, AlarmMachine, Confirmed, UnknownAlarm, Verdict};
 pub use mute::{Mute, MuteTarget};
+pub use record::AlarmRecord;
 pub use silent::SilentWatch;
 
 use crate::frame::{Timestamp, format_span};

@@ -24,6 +24,7 @@ pub mod replay;
 pub mod run;
 pub mod service;
 pub mod simulate;
+pub mod state_folder;
 pub mod status;
 pub mod train;
 

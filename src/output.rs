@@ -17,7 +17,7 @@ mod told;
 pub use self::log::LogSink;
 pub use self::post::{HealthWords, MetricWords, Post, PostConfig, StateWords, Unposted};
 pub use self::stdout::StdoutSink;
-pub use self::told::{KnownAlarm, Told, ToldAlarm};
+pub use self::told::{Told, ToldAlarm};
 
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::mpsc::{Receiver, Sender, channel};

@@ -6,11 +6,9 @@
 //! and `durable`.
 
 mod log;
-mod record;
 mod store;
 
 pub use self::log::{ALARMS, AlarmLog, MOST_ALARMS, Span};
-pub use self::record::AlarmRecord;
 pub use self::store::{STATE, StateStore};
 
 use std::io;

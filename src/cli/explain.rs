@@ -4,17 +4,14 @@
 
 mod text;
 
-use std::path::PathBuf;
-
 use anyhow::{Context, bail};
 use clap::Args;
 
 use super::print::{print, print_json};
-use crate::config::{self, DEFAULT_PATH};
-use crate::state::{ALARMS, AlarmLog, AlarmRecord};
+use super::state_folder::StateArgs;
+use crate::alarm::AlarmRecord;
+use crate::state::{ALARMS, AlarmLog};
 
-/// Where the service keeps its state unless the configuration says otherwise.
-const DEFAULT_STATE: &str = "var/lib/anomalyd";
 /// Ids named where one is unknown.
 const NAMED: usize = 5;
 
@@ -29,15 +26,8 @@ pub struct ExplainArgs {
     /// The alarm's id, as in the journal (a7k2)
     #[arg(value_name = "ALARM_ID")]
     alarm: String,
-    /// The folder of the service's state, instead of asking the configuration
-    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
-    state: Option<PathBuf>,
-    /// The service's configuration, which says where its state is
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
-    /// Root folder that full paths are taken from
-    #[arg(long, value_name = "FOLDER", default_value = "/")]
-    root: PathBuf,
+    #[command(flatten)]
+    state: StateArgs,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
@@ -46,8 +36,7 @@ pub struct ExplainArgs {
 /// # Errors
 /// There is no such alarm, or the state cannot be read.
 pub fn run(args: &ExplainArgs) -> anyhow::Result<()> {
-    let folder = folder(args)?;
-    let path = folder.join(ALARMS);
+    let path = args.state.likely()?.folder.join(ALARMS);
     let mut records = AlarmLog::read(&path)
         .context("as root, or as the user that the service runs as, it may be")?;
     let Some(place) = records.iter().rposition(|record| record.id == args.alarm) else {
@@ -68,20 +57,6 @@ pub fn run(args: &ExplainArgs) -> anyhow::Result<()> {
         print_json(&value)
     } else {
         print(text::explanation(&record))
-    }
-}
-
-fn folder(args: &ExplainArgs) -> anyhow::Result<PathBuf> {
-    if let Some(folder) = &args.state {
-        return Ok(folder.clone());
-    }
-    match &args.config {
-        Some(config) => Ok(config::load(config, &args.root)?.0.state_directory),
-        // The usual one may be unreadable for this user, or be wrong just now.
-        None => Ok(match config::load(DEFAULT_PATH.as_ref(), &args.root) {
-            Ok((settings, _)) => settings.state_directory,
-            Err(_) => args.root.join(DEFAULT_STATE),
-        }),
     }
 }
 

@@ -3,7 +3,6 @@
 //! Where the service runs, it is asked to write what it has so far; without it the files are read as
 //! they are.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, bail};
@@ -11,14 +10,13 @@ use clap::Args;
 use serde_json::json;
 
 use super::print::{print, tell};
-use crate::config::{self, DEFAULT_PATH};
+use super::state_folder::{StateArgs, StatePlace};
+use crate::alarm::AlarmRecord;
 use crate::control::{Request, ask};
 use crate::frame::Timestamp;
 use crate::history::{Bucket, Plan, read, read_since};
-use crate::state::{ALARMS, AlarmLog, AlarmRecord};
+use crate::state::{ALARMS, AlarmLog};
 
-/// Where the service keeps its state unless the configuration says otherwise.
-const DEFAULT_STATE: &str = "var/lib/anomalyd";
 /// Lines of a table, unless `--every` asks for more.
 const LINES: u64 = 48;
 const MINUTE: u64 = 60;
@@ -55,15 +53,8 @@ pub struct HistoryArgs {
     /// Show this sensor's lowest and highest values too
     #[arg(long, value_name = "NAME")]
     sensor: Option<String>,
-    /// The folder of the service's state, instead of asking the configuration
-    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
-    state: Option<PathBuf>,
-    /// The service's configuration, which says where its state is
-    #[arg(long, value_name = "PATH")]
-    config: Option<PathBuf>,
-    /// Root folder that full paths are taken from
-    #[arg(long, value_name = "FOLDER", default_value = "/")]
-    root: PathBuf,
+    #[command(flatten)]
+    state: StateArgs,
     /// One JSON object a line, with all sensors, as finely as it is kept
     #[arg(long)]
     json: bool,
@@ -72,7 +63,14 @@ pub struct HistoryArgs {
 /// # Errors
 /// There is no history, no such sensor, or it cannot be read.
 pub fn run(args: &HistoryArgs) -> anyhow::Result<()> {
-    let folder = place(args)?;
+    let StatePlace { folder, socket } = args.state.likely()?;
+    // Where the service does not run, what is on the disk is all there is.
+    if let Some(socket) = socket
+        && let Ok(answer) = ask(&socket, &Request::History)
+        && !answer.ok
+    {
+        tell(&answer.text);
+    }
     let unreadable = || "as root, or as the user that the service runs as, it may be";
     let mut newest: Option<Timestamp> = None;
     read(&folder, &mut |plan, bucket| {
@@ -112,27 +110,6 @@ pub fn run(args: &HistoryArgs) -> anyhow::Result<()> {
 }
 
 /// The folder of the state, once the service has written what it has.
-fn place(args: &HistoryArgs) -> anyhow::Result<PathBuf> {
-    if let Some(folder) = &args.state {
-        return Ok(folder.clone());
-    }
-    let config = args.config.as_deref().unwrap_or(DEFAULT_PATH.as_ref());
-    match (config::load(config, &args.root), &args.config) {
-        (Ok((settings, _)), _) => {
-            // Where it does not run, what is on the disk is all there is.
-            if let Ok(answer) = ask(&settings.control_socket, &Request::History)
-                && !answer.ok
-            {
-                tell(&answer.text);
-            }
-            Ok(settings.state_directory)
-        }
-        (Err(error), Some(_)) => Err(error.into()),
-        // The usual one may be unreadable for this user, or be wrong just now.
-        (Err(_), None) => Ok(args.root.join(DEFAULT_STATE)),
-    }
-}
-
 fn print_lines(
     args: &HistoryArgs,
     folder: &std::path::Path,

@@ -8,7 +8,7 @@ use clap::{Args, Subcommand};
 
 use super::counted;
 use super::print::{print, print_json};
-use crate::config::{self, DEFAULT_PATH};
+use super::state_folder::{StateArgs, StatePlace};
 use crate::control::{Request, ask};
 use crate::output::queue::{Class, Found, QUEUE, QUEUE_OTLP, Queue};
 
@@ -28,25 +28,11 @@ pub enum QueueCommand {
 #[derive(Debug, Args)]
 #[command(after_help = AFTER_HELP)]
 pub struct QueueArgs {
-    /// The folder of the service's state, instead of asking the configuration
-    #[arg(long, value_name = "FOLDER", conflicts_with = "config")]
-    state: Option<PathBuf>,
-    /// The service's configuration, which says where its state is
-    #[arg(long, value_name = "PATH", default_value = DEFAULT_PATH)]
-    config: PathBuf,
-    /// Root folder that full paths are taken from
-    #[arg(long, value_name = "FOLDER", default_value = "/")]
-    root: PathBuf,
+    #[command(flatten)]
+    state: StateArgs,
     /// One JSON object instead of text
     #[arg(long)]
     json: bool,
-}
-
-/// Where the queues are.
-struct Place {
-    state: PathBuf,
-    /// Of the service that may be using them.
-    socket: Option<PathBuf>,
 }
 
 /// What is in a queue, class by class; nothing where there is none.
@@ -67,7 +53,7 @@ pub fn run(command: QueueCommand) -> anyhow::Result<ExitCode> {
 }
 
 fn check(args: &QueueArgs) -> anyhow::Result<ExitCode> {
-    let place = place(args)?;
+    let place = args.state.certain()?;
     let looks = look(&place)?;
     report(&looks, args.json, "")?;
     Ok(match damaged(&looks) {
@@ -77,7 +63,7 @@ fn check(args: &QueueArgs) -> anyhow::Result<ExitCode> {
 }
 
 fn repair(args: &QueueArgs) -> anyhow::Result<ExitCode> {
-    let place = place(args)?;
+    let place = args.state.certain()?;
     let runs = |socket: &PathBuf| ask(socket, &Request::Status).is_ok();
     if place.socket.as_ref().is_some_and(runs) {
         bail!("the service runs and uses the queue; it has repaired it at its start");
@@ -102,10 +88,10 @@ fn damaged(looks: &[Look]) -> bool {
 }
 
 /// The broker's queue, and the collector's where there is one.
-fn look(place: &Place) -> anyhow::Result<Vec<Look>> {
+fn look(place: &StatePlace) -> anyhow::Result<Vec<Look>> {
     let mut looks = Vec::new();
     for name in [QUEUE, QUEUE_OTLP] {
-        let folder = place.state.join(name);
+        let folder = place.folder.join(name);
         let classes = match folder.is_dir() {
             false if name != QUEUE => continue,
             false => Vec::new(),
@@ -179,18 +165,4 @@ fn class_text((class, found, waiting): &(Class, Found, usize)) -> String {
         counted(*waiting, "message"),
         counted(found.files, "file"),
     )
-}
-
-fn place(args: &QueueArgs) -> anyhow::Result<Place> {
-    if let Some(state) = &args.state {
-        return Ok(Place {
-            state: state.clone(),
-            socket: None,
-        });
-    }
-    let (settings, _) = config::load(&args.config, &args.root)?;
-    Ok(Place {
-        state: settings.state_directory,
-        socket: Some(settings.control_socket),
-    })
 }

@@ -6,12 +6,13 @@ use super::broker::{config as reached, host};
 use super::care::Care;
 use super::status;
 use super::view::View;
+use crate::alarm::AlarmRecord;
 use crate::broker;
 use crate::config::{ConfigError, Mistake, Settings};
 use crate::output::mqtt::MqttOutputConfig;
 use crate::output::otlp::{self, Origin, OtlpConfig};
-use crate::output::{KnownAlarm, PostConfig, StateWords};
-use crate::state::{ALARMS, AlarmLog, AlarmRecord};
+use crate::output::{PostConfig, StateWords};
+use crate::state::{ALARMS, AlarmLog};
 
 /// # Errors
 /// A password, headers or an authority's certificates cannot be read.
@@ -93,27 +94,13 @@ fn device() -> String {
 }
 
 /// The last alarms, as the state folder has them.
-pub fn known(state: &Path) -> Vec<KnownAlarm> {
+pub fn known(state: &Path) -> Vec<AlarmRecord> {
     match AlarmLog::read(&state.join(ALARMS)) {
-        Ok(records) => records.into_iter().map(known_alarm).collect(),
+        Ok(records) => records,
         Err(error) => {
             log::warn!(target: "out", "{error}");
             Vec::new()
         }
-    }
-}
-
-fn known_alarm(record: AlarmRecord) -> KnownAlarm {
-    KnownAlarm {
-        id: record.id,
-        kind: record.kind,
-        raised_at: record.raised_at,
-        cleared_at: record.cleared_at,
-        score: record.score,
-        peak_score: record.peak_score,
-        threshold: record.threshold,
-        sensors: record.sensors,
-        model: record.model,
     }
 }
 

@@ -16,8 +16,8 @@ use super::mqtt::{self, MqttOutputConfig, ScoreSlot};
 use super::otlp::{self, OtlpConfig};
 use super::queue::{Fill, QUEUE, QUEUE_OTLP};
 use super::store::{Names, Store};
-use super::told::{KnownAlarm, Told};
-use crate::alarm::AlarmEvent;
+use super::told::Told;
+use crate::alarm::{AlarmEvent, AlarmRecord};
 use crate::frame::Timestamp;
 use crate::metrics::Metric;
 
@@ -133,7 +133,7 @@ pub struct MetricWords {
 pub enum Word {
     Alarm(Arc<AlarmEvent>),
     /// The service's last alarms, and the ids of those that stand.
-    Known(Vec<KnownAlarm>, Vec<String>),
+    Known(Vec<AlarmRecord>, Vec<String>),
     State(StateWords),
     Health(Vec<HealthWords>),
     Readings(Box<serde_json::Value>),
@@ -181,7 +181,7 @@ impl Unposted {
     }
 
     /// Notes, before any alarm can be raised, which ones are older than this output.
-    pub fn begin(&mut self, known: &[KnownAlarm]) {
+    pub fn begin(&mut self, known: &[AlarmRecord]) {
         self.store.begin(known);
     }
 
@@ -284,7 +284,7 @@ impl PostSender {
     }
 
     /// What the service knows of alarms, so that what a crash kept from being told is told.
-    pub fn known(&self, alarms: Vec<KnownAlarm>, open: Vec<String>) {
+    pub fn known(&self, alarms: Vec<AlarmRecord>, open: Vec<String>) {
         self.say(Word::Known(alarms, open));
     }
 

@@ -7,8 +7,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::queue::{Class, Queue};
-use super::told::{KnownAlarm, Told};
-use crate::alarm::AlarmEvent;
+use super::told::Told;
+use crate::alarm::{AlarmEvent, AlarmRecord};
 use crate::frame::Timestamp;
 use crate::message::Message;
 
@@ -57,7 +57,7 @@ impl Store {
     }
 
     /// Notes, before any alarm can be raised, which ones are older than this output.
-    pub fn begin(&mut self, known: &[KnownAlarm]) {
+    pub fn begin(&mut self, known: &[AlarmRecord]) {
         if self.told.begin(known)
             && let Err(error) = self
                 .queue
@@ -68,7 +68,7 @@ impl Store {
     }
 
     /// What a crash kept from being told; `open` are the ids of the alarms that stand.
-    pub fn missing(&self, known: &[KnownAlarm], open: &[String]) -> Vec<AlarmEvent> {
+    pub fn missing(&self, known: &[AlarmRecord], open: &[String]) -> Vec<AlarmEvent> {
         let missing = self.told.missing(known, open, now());
         for event in &missing {
             log::info!(

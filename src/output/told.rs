@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::alarm::{AlarmEvent, AlarmKind, SensorEvidence, Transition};
+use crate::alarm::{AlarmEvent, AlarmKind, AlarmRecord, Transition};
 use crate::frame::Timestamp;
 
 /// An alarm that was told as raised and not as cleared.
@@ -32,20 +32,6 @@ pub struct Told {
 /// So many are remembered: an anomaly and a silence may interleave, never more.
 const REMEMBERED: usize = 8;
 
-/// An alarm that the service knows of.
-#[derive(Debug, Clone, PartialEq)]
-pub struct KnownAlarm {
-    pub id: String,
-    pub kind: AlarmKind,
-    pub raised_at: Timestamp,
-    pub cleared_at: Option<Timestamp>,
-    pub score: f64,
-    pub peak_score: f64,
-    pub threshold: f64,
-    pub sensors: Vec<SensorEvidence>,
-    pub model: String,
-}
-
 impl Told {
     /// From the queue's note; a damaged or empty one is as none.
     pub fn read(note: &[u8]) -> Option<Told> {
@@ -59,7 +45,7 @@ impl Told {
 
     /// Notes what was there before anything is told; true the first time. From then on every alarm is
     /// news, the first one too.
-    pub fn begin(&mut self, known: &[KnownAlarm]) -> bool {
+    pub fn begin(&mut self, known: &[AlarmRecord]) -> bool {
         if self.begun {
             return false;
         }
@@ -125,15 +111,14 @@ impl Told {
     /// alarms in the order in which they were raised, `open` the ids of those that stand.
     pub fn missing(
         &self,
-        known: &[KnownAlarm],
+        known: &[AlarmRecord],
         open: &[String],
         now: Timestamp,
     ) -> Vec<AlarmEvent> {
         let mut missing = Vec::new();
         // First what was told before: it ends before the next one begins.
         for told in &self.open {
-            let same =
-                |alarm: &&KnownAlarm| alarm.id == told.id && alarm.raised_at == told.raised_at;
+            let same = |alarm: &&AlarmRecord| alarm.is_same(&told.id, told.raised_at);
             let alarm = known.iter().find(same);
             let cleared_at = alarm.and_then(|alarm| alarm.cleared_at);
             if cleared_at.is_none() && open.contains(&told.id) {
@@ -142,12 +127,11 @@ impl Told {
             let time = cleared_at.unwrap_or(now).max(told.raised_at);
             missing.push(match alarm {
                 Some(alarm) => alarm.event(Transition::Cleared, time),
-                None => told.cleared(time),
+                None => told.known().event(Transition::Cleared, time),
             });
         }
         let last_told = known.iter().rposition(|alarm| {
-            let is_before =
-                |(id, at): &(String, Timestamp)| *id == alarm.id && *at == alarm.raised_at;
+            let is_before = |(id, at): &(String, Timestamp)| alarm.is_same(id, *at);
             self.was_raised(&alarm.id, alarm.raised_at)
                 || self.before.as_ref().is_some_and(is_before)
         });
@@ -175,8 +159,8 @@ impl Told {
 
 impl ToldAlarm {
     /// As much as is known of it for who was not told.
-    pub fn known(&self) -> KnownAlarm {
-        KnownAlarm {
+    pub fn known(&self) -> AlarmRecord {
+        AlarmRecord {
             id: self.id.clone(),
             kind: self.kind,
             raised_at: self.raised_at,
@@ -186,45 +170,8 @@ impl ToldAlarm {
             threshold: self.threshold,
             sensors: Vec::new(),
             model: self.model.clone(),
-        }
-    }
-
-    fn cleared(&self, time: Timestamp) -> AlarmEvent {
-        AlarmEvent {
-            id: self.id.clone(),
-            kind: self.kind,
-            transition: Transition::Cleared,
-            time,
-            raised_at: self.raised_at,
-            score: 0.0,
-            peak_score: self.score,
-            threshold: self.threshold,
-            sensors: Vec::new(),
-            model: self.model.clone(),
-            degraded: None,
             verdict: None,
-        }
-    }
-}
-
-impl KnownAlarm {
-    fn event(&self, transition: Transition, time: Timestamp) -> AlarmEvent {
-        AlarmEvent {
-            id: self.id.clone(),
-            kind: self.kind,
-            transition,
-            time,
-            raised_at: self.raised_at,
-            score: match transition {
-                Transition::Cleared => 0.0,
-                _ => self.score,
-            },
-            peak_score: self.peak_score,
-            threshold: self.threshold,
-            sensors: self.sensors.clone(),
-            model: self.model.clone(),
             degraded: None,
-            verdict: None,
         }
     }
 }
@@ -233,8 +180,8 @@ impl KnownAlarm {
 mod tests {
     use super::*;
 
-    fn known(id: &str, raised: i64, cleared: Option<i64>) -> KnownAlarm {
-        KnownAlarm {
+    fn known(id: &str, raised: i64, cleared: Option<i64>) -> AlarmRecord {
+        AlarmRecord {
             id: id.to_owned(),
             kind: AlarmKind::Anomaly,
             raised_at: Timestamp::from_seconds(raised),
@@ -244,6 +191,8 @@ mod tests {
             threshold: 1.0,
             sensors: vec![],
             model: "m 1".to_owned(),
+            verdict: None,
+            degraded: None,
         }
     }
 
@@ -267,7 +216,7 @@ mod tests {
 
     #[test]
     fn after_a_crash_what_was_not_told_is_told_in_order() {
-        let raised = |alarm: &KnownAlarm| alarm.event(Transition::Raised, alarm.raised_at);
+        let raised = |alarm: &AlarmRecord| alarm.event(Transition::Raised, alarm.raised_at);
         let (a, b, c) = (
             known("a", 1, Some(2)),
             known("b", 3, Some(4)),

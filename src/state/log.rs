@@ -9,8 +9,8 @@ use std::io::{self, BufRead, BufReader, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
-use super::{AlarmRecord, StateError};
-use crate::alarm::{AlarmEvent, Transition, Verdict};
+use super::StateError;
+use crate::alarm::{AlarmEvent, AlarmRecord, Transition, Verdict};
 use crate::durable;
 use crate::frame::Timestamp;
 use crate::message::Message;

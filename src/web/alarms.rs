@@ -6,9 +6,9 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::board::Recent;
-use crate::alarm::{AlarmEvent, AlarmKind, Transition, Verdict};
+use crate::alarm::{AlarmEvent, AlarmKind, AlarmRecord, Transition, Verdict};
 use crate::frame::Timestamp;
-use crate::state::{ALARMS, AlarmLog, AlarmRecord};
+use crate::state::{ALARMS, AlarmLog};
 
 /// Alarms that the page lists.
 const LISTED: usize = 50;

@@ -6,7 +6,8 @@
 use std::path::Path;
 use std::time::Duration;
 
-use anomalyd::state::{ALARMS, AlarmLog, AlarmRecord};
+use anomalyd::alarm::AlarmRecord;
+use anomalyd::state::{ALARMS, AlarmLog};
 use nix::sys::signal::Signal;
 use serde_json::Value;
 

@@ -1,8 +1,7 @@
 //! An alarm in words.
 
-use crate::alarm::{AlarmKind, SensorEvidence, Verdict};
+use crate::alarm::{AlarmKind, AlarmRecord, SensorEvidence, Verdict};
 use crate::frame::format_span;
-use crate::state::AlarmRecord;
 
 /// Characters a line at most, names that are longer apart.
 const WIDTH: usize = 80;

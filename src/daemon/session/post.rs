@@ -8,12 +8,13 @@ use std::time::{Duration, Instant};
 use anyhow::Context;
 
 use super::Session;
+use crate::alarm::AlarmRecord;
 use crate::control::{Latencies, OutputStatus, Status};
 use crate::daemon::care::{self, Care};
 use crate::daemon::post::{known, words};
 use crate::daemon::view::View;
 use crate::metrics;
-use crate::output::{KnownAlarm, MetricWords, Outputs, Post, PostConfig, Unposted};
+use crate::output::{MetricWords, Outputs, Post, PostConfig, Unposted};
 
 /// Opens their queues in `state`.
 pub(super) fn open(configs: Vec<PostConfig>, state: &Path) -> Vec<Unposted> {
@@ -36,7 +37,7 @@ pub(super) fn start(
     let mut known = logged.clone();
     // What one output told of and the log does not have stands under the same id for the others.
     for told in unposted.iter().flat_map(|one| one.told().open()) {
-        let is_known = |alarm: &KnownAlarm| alarm.id == told.id;
+        let is_known = |alarm: &AlarmRecord| alarm.id == told.id;
         if open.contains(&told.id) && !known.iter().any(is_known) {
             known.push(told.known());
         }

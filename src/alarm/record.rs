@@ -1,10 +1,11 @@
-//! One alarm as it is kept: from its events.
+//! One alarm as it is known: from its events. Imports its parent.
 
 use serde::{Deserialize, Serialize};
 
-use crate::alarm::{AlarmEvent, AlarmKind, SensorEvidence, Transition, Verdict};
+use super::{AlarmEvent, AlarmKind, SensorEvidence, Transition, Verdict};
 use crate::frame::Timestamp;
 
+/// What is known of an alarm and its whole life.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct AlarmRecord {
     pub id: String,
@@ -42,6 +43,27 @@ impl AlarmRecord {
             model: event.model.clone(),
             verdict: event.verdict,
             degraded: event.degraded.clone(),
+        }
+    }
+
+    /// The event that tells others what is known.
+    pub fn event(&self, transition: Transition, time: Timestamp) -> AlarmEvent {
+        AlarmEvent {
+            id: self.id.clone(),
+            kind: self.kind,
+            transition,
+            time,
+            raised_at: self.raised_at,
+            score: match transition {
+                Transition::Cleared => 0.0,
+                _ => self.score,
+            },
+            peak_score: self.peak_score,
+            threshold: self.threshold,
+            sensors: self.sensors.clone(),
+            model: self.model.clone(),
+            degraded: self.degraded.clone(),
+            verdict: self.verdict,
         }
     }
 
