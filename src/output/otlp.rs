@@ -17,6 +17,8 @@
 //! `store`, `queue`, `allowance` and `ids`.
 
 mod exporter;
+mod logs;
+mod metrics;
 mod request;
 mod words;
 

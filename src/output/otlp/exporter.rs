@@ -10,12 +10,14 @@ use tokio::sync::mpsc::UnboundedReceiver;
 use tokio::time::{Instant, sleep_until};
 
 use super::OtlpConfig;
+use super::logs;
+use super::metrics::{self, Starts};
 use super::request::{self, Answer, Line};
-use super::words::{self, Starts};
+
 use crate::alarm::{AlarmEvent, AlarmKind, Transition};
 use crate::backoff::Backoff;
 use crate::message::Message;
-use crate::metrics;
+use crate::metrics::alarms_raised;
 use crate::output::allowance::Allowance;
 use crate::output::post::{MetricWords, PostConfig, PostView, Word};
 use crate::output::queue::{Class, Outgoing};
@@ -175,7 +177,7 @@ impl Exporter {
                 Word::Health(events) => {
                     let records = events.iter().enumerate();
                     let records = records
-                        .map(|(number, event)| words::health_event(event, number, now()))
+                        .map(|(number, event)| logs::health_event(event, number, now()))
                         .collect();
                     self.store.push(Class::Health, records, true);
                 }
@@ -201,7 +203,7 @@ impl Exporter {
             if event.transition == Transition::Raised {
                 self.raised[usize::from(event.kind == AlarmKind::Silent)] += 1;
             }
-            alarms.push(words::alarm(event, now()));
+            alarms.push(logs::alarm(event, now()));
         }
     }
 
@@ -228,15 +230,13 @@ impl Exporter {
         }
         let (records, contents) = self.next_records();
         if !records.is_empty() {
-            let body = words::logs(&self.config.origin, &contents);
+            let body = logs::request(&self.config.origin, &contents);
             return Some(self.fly(What::Records(records), "logs", body));
         }
         let mut metrics = self.metrics.take()?;
         let [anomaly, silent] = self.raised;
-        metrics
-            .metrics
-            .push(metrics::alarms_raised(anomaly, silent));
-        let body = words::metrics(&self.config.origin, &metrics, &mut self.starts);
+        metrics.metrics.push(alarms_raised(anomaly, silent));
+        let body = metrics::request(&self.config.origin, &metrics, &mut self.starts);
         Some(self.fly(What::Metrics, "metrics", body))
     }
 
