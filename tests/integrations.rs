@@ -10,6 +10,8 @@ mod broker;
 mod harness;
 #[path = "modbus/server.rs"]
 mod modbus_server;
+#[path = "run/peer.rs"]
+mod peer;
 
 use std::path::Path;
 use std::process::Command;
@@ -151,7 +153,7 @@ async fn the_messages_of_every_device_give_the_values_in_the_document() {
 
 #[tokio::test]
 async fn the_modbus_registers_are_read() {
-    let Some(server) = modbus_server::Server::start() else {
+    let Some(server) = modbus_server::start() else {
         return;
     };
     let document = document();

@@ -8,6 +8,8 @@
 mod harness;
 #[path = "modbus/made_up.rs"]
 mod made_up;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "modbus/server.rs"]
 mod server;
 
@@ -22,7 +24,6 @@ use anomalyd::ingest::modbus::{
 use anomalyd::ingest::{IngestError, SourceState};
 use harness::{Running, start};
 use made_up::{Answer, device, frame, truth};
-use server::Server;
 use tokio::net::TcpListener;
 
 const POLL: Duration = Duration::from_millis(20);
@@ -90,7 +91,7 @@ async fn row(running: &mut Running, sensors: usize) -> Vec<f64> {
 
 #[tokio::test]
 async fn a_round_of_a_real_server_is_a_row_with_every_type_and_order() {
-    let Some(server) = Server::start() else {
+    let Some(server) = server::start() else {
         return;
     };
     let mut scaled = ModbusSensor {
@@ -154,7 +155,7 @@ async fn a_round_of_a_real_server_is_a_row_with_every_type_and_order() {
 
 #[tokio::test]
 async fn registers_that_the_device_refuses_cost_only_their_sensors() {
-    let Some(server) = Server::start() else {
+    let Some(server) = server::start() else {
         return;
     };
     let sensors = vec![
@@ -194,7 +195,7 @@ async fn registers_that_the_device_refuses_cost_only_their_sensors() {
 
 #[tokio::test]
 async fn dead_devices_do_not_hold_up_a_live_one() {
-    let Some(server) = Server::start() else {
+    let Some(server) = server::start() else {
         return;
     };
     // Takes connections and says nothing; a backlog that nobody accepts does.
@@ -208,7 +209,7 @@ async fn dead_devices_do_not_hold_up_a_live_one() {
     let mut live = run(config(server.port, sensor()));
     let dead = [
         (
-            run(config(server::free_port(), sensor())),
+            run(config(peer::free_port(), sensor())),
             "nothing listens at",
         ),
         (
@@ -246,7 +247,7 @@ async fn dead_devices_do_not_hold_up_a_live_one() {
 
 #[tokio::test]
 async fn a_device_that_is_switched_off_is_found_again() {
-    let Some(mut server) = Server::start() else {
+    let Some(mut server) = server::start() else {
         return;
     };
     let mut running = run(config(server.port, vec![holding(0, RegisterType::U16)]));

@@ -9,6 +9,8 @@ mod broker;
 mod harness;
 #[path = "mqtt/payloads.rs"]
 mod payloads;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "mqtt/source.rs"]
 mod source;
 

@@ -12,10 +12,11 @@ mod certificates;
 mod harness;
 #[path = "mqtt/made_up.rs"]
 mod made_up;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "mqtt/source.rs"]
 mod source;
 
-use std::process::Command;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -51,7 +52,7 @@ async fn a_broker_that_is_killed_is_found_again() {
 
 #[tokio::test]
 async fn a_broker_that_is_down_at_the_start_is_waited_for() {
-    let port = broker::free_port();
+    let port = peer::free_port();
     let running = run(config(port, vec![MqttSensor::new("a", "plant/a")]));
     until_waiting_for(&running, "nothing listens at 127.0.0.1").await;
     // A stop is obeyed in the middle of the wait.
@@ -74,20 +75,9 @@ async fn a_broker_that_is_down_at_the_start_is_waited_for() {
 
 #[tokio::test]
 async fn a_wrong_password_is_refused_and_reported() {
-    let Some(passwd) = broker::program("mosquitto_passwd") else {
+    let Some(broker) = Broker::start_with_password("right") else {
         return;
     };
-    let broker = Broker::start_with(|dir| {
-        let file = dir.join("passwords");
-        let mut command = Command::new(&passwd);
-        command
-            .args(["-b", "-c"])
-            .arg(&file)
-            .args(["anomalyd", "right"]);
-        assert!(command.output().unwrap().status.success());
-        format!("allow_anonymous false\npassword_file {}\n", file.display())
-    });
-    let Some(broker) = broker else { return };
     let with_password = |password: &str| {
         let mut config = config(broker.port, vec![MqttSensor::new("a", "plant/a")]);
         config.broker.username = Some("anomalyd".to_owned());

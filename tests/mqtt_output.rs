@@ -21,6 +21,8 @@ mod harness;
 mod kills;
 #[path = "mqtt_output/outage.rs"]
 mod outage;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "run/plant.rs"]
 #[allow(dead_code)]
 mod plant;
@@ -244,7 +246,7 @@ fn a_connection_that_is_cut_under_load_costs_no_alarm_and_no_order() {
 
 #[test]
 fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
-    let port = broker::free_port();
+    let port = peer::free_port();
     let site = site(port, "queue_bytes = 65536\n");
     let queue = site.path("state/queue");
     let daemon = site.run();
@@ -266,7 +268,7 @@ fn a_broker_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
 
 #[test]
 fn the_queue_is_checked_and_repaired_without_the_service() {
-    let port = broker::free_port();
+    let port = peer::free_port();
     let site = site(port, "");
     let daemon = site.run();
     feed(&mut site.connect(), &cycle(0));

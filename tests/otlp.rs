@@ -21,6 +21,8 @@ mod faults;
 mod harness;
 #[path = "otlp/made_up.rs"]
 mod made_up;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "run/plant.rs"]
 #[allow(dead_code)]
 mod plant;
@@ -31,7 +33,7 @@ mod troubles;
 
 use std::time::Duration;
 
-use collector::{Collector, Receiver};
+use collector::{Receiver, start_collector};
 use daemon::{Daemon, Site, feed, until};
 use faults::{cycle, site_with_state, status, told};
 use serde_json::Value;
@@ -213,7 +215,7 @@ fn a_collector_takes_it_and_passes_it_on() {
     let Some(receiver) = Receiver::start() else {
         return;
     };
-    let collector = Collector::start(&receiver);
+    let collector = start_collector(&receiver);
     // Rotel 0.0.1a15 takes no whole number as a text in a histogram, as the standard writes it, and passes
     // that on without its values.
     everything_comes(collector.port, &receiver, "application/x-protobuf", false);

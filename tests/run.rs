@@ -17,6 +17,8 @@ mod modbus;
 mod modbus_server;
 #[path = "run/mqtt.rs"]
 mod mqtt;
+#[path = "run/peer.rs"]
+mod peer;
 #[path = "run/plant.rs"]
 mod plant;
 #[path = "run/reload.rs"]

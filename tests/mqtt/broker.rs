@@ -4,9 +4,8 @@
 #![allow(dead_code)]
 
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{Duration, Instant};
@@ -16,12 +15,12 @@ use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 use super::harness::PATIENCE;
+use super::peer::{Peer, free_port};
 
 pub struct Broker {
     pub port: u16,
     pub dir: TempDir,
-    program: PathBuf,
-    process: Child,
+    peer: Peer,
 }
 
 /// The program, or nothing (and why) on a machine that does not have it.
@@ -56,52 +55,37 @@ impl Broker {
             "listener {port} 127.0.0.1\nuser root\npersistence false\nmax_queued_messages 0\n{settings}"
         );
         fs::write(dir.path().join("mosquitto.conf"), config).unwrap();
-        let process = spawn(&program, dir.path(), port);
-        Some(Broker {
-            port,
-            dir,
-            program,
-            process,
+        let file = dir.path().join("mosquitto.conf");
+        let peer = Peer::start(port, move || {
+            let mut command = Command::new(&program);
+            command.arg("-c").arg(&file);
+            command.stdout(Stdio::null()).stderr(Stdio::null());
+            command
+        });
+        Some(Broker { port, dir, peer })
+    }
+
+    /// A broker that lets in who says `password` and is `anomalyd`.
+    pub fn start_with_password(password: &'static str) -> Option<Broker> {
+        let passwd = program("mosquitto_passwd")?;
+        Broker::start_with(|dir| {
+            let file = dir.join("passwords");
+            let mut command = Command::new(&passwd);
+            command.args(["-b", "-c"]).arg(&file);
+            command.args(["anomalyd", password]);
+            assert!(command.output().unwrap().status.success());
+            format!("allow_anonymous false\npassword_file {}\n", file.display())
         })
     }
 
     /// As a power failure does.
     pub fn kill(&mut self) {
-        self.process.kill().unwrap();
-        self.process.wait().unwrap();
+        self.peer.kill();
     }
 
     pub fn restart(&mut self) {
-        self.process = spawn(&self.program, self.dir.path(), self.port);
+        self.peer.restart();
     }
-}
-
-impl Drop for Broker {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
-}
-
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-fn spawn(program: &Path, dir: &Path, port: u16) -> Child {
-    let process = Command::new(program)
-        .arg("-c")
-        .arg(dir.join("mosquitto.conf"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let started = Instant::now();
-    while TcpStream::connect(("127.0.0.1", port)).is_err() {
-        assert!(started.elapsed() < PATIENCE, "mosquitto does not listen");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    process
 }
 
 /// Publishes to a broker that lets anyone in.

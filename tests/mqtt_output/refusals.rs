@@ -1,28 +1,15 @@
 //! Brokers that ask who we are, and brokers that do not take what we say.
 
-use std::process::Command;
-
 use super::broker::{self, Broker};
 use super::daemon::{Site, feed};
 use super::subscriber::Subscriber;
-use super::{certificates, config, cycle, site};
+use super::{certificates, config, cycle, peer, site};
 
 #[test]
 fn a_password_file_lets_us_in_and_a_wrong_one_is_named() {
-    let Some(passwd) = broker::program("mosquitto_passwd") else {
+    let Some(broker) = Broker::start_with_password("right") else {
         return;
     };
-    let broker = Broker::start_with(|dir| {
-        let file = dir.join("passwords");
-        let mut command = Command::new(&passwd);
-        command
-            .args(["-b", "-c"])
-            .arg(&file)
-            .args(["anomalyd", "right"]);
-        assert!(command.output().unwrap().status.success());
-        format!("allow_anonymous false\npassword_file {}\n", file.display())
-    });
-    let Some(broker) = broker else { return };
     let mut options = rumqttc::MqttOptions::new("reader", "127.0.0.1", broker.port);
     options.set_credentials("anomalyd", "right");
     let subscriber = Subscriber::with(options);
@@ -55,7 +42,7 @@ fn a_broker_is_trusted_by_its_certificate_only() {
             file("server.pem"),
             file("server.key"),
             {
-                let port = broker::free_port();
+                let port = peer::free_port();
                 std::fs::write(dir.join("port"), port.to_string()).unwrap();
                 port
             }

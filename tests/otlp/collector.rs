@@ -1,95 +1,58 @@
 //! A collector, Rotel, and behind it or in its place a receiver that is built on the standard's own
 //! message types.
 
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 
 use serde_json::Value;
 use tempfile::TempDir;
 
 use super::daemon::until;
+use super::peer::{Peer, free_port, python};
 
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
-/// None after saying that the test is skipped.
-fn python() -> Option<PathBuf> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let python = root.join("target/python/bin/python");
-    let there = Command::new(&python)
-        .args(["-c", "import rotel, opentelemetry.proto"])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if !there {
-        let required = std::env::var_os("ANOMALYD_REQUIRE_ALL").is_some();
-        assert!(!required, "no collector: run scripts/python-env.sh");
-        println!("skipped: there is no collector; scripts/python-env.sh gets it");
-    }
-    there.then_some(python)
-}
-
-fn started(mut command: Command, port: u16) -> Child {
-    let process = command.stdin(Stdio::null()).spawn().unwrap();
-    until("a listener", || {
-        TcpStream::connect(("127.0.0.1", port)).is_ok()
-    });
-    process
-}
+/// The file of what came.
+const RECEIVED: &str = "received";
 
 /// The receiver, with what it was sent in a file that outlives it.
 pub struct Receiver {
     pub port: u16,
     python: PathBuf,
     dir: TempDir,
-    process: Option<Child>,
+    peer: Peer,
 }
 
 impl Receiver {
     /// None after saying that the test is skipped.
     pub fn start() -> Option<Receiver> {
-        let mut receiver = Receiver {
-            port: free_port(),
-            python: python()?,
-            dir: tempfile::tempdir().unwrap(),
-            process: None,
-        };
-        receiver.restart();
-        Some(receiver)
-    }
-
-    fn file(&self) -> PathBuf {
-        self.dir.path().join("received")
+        let python = python("rotel, opentelemetry.proto")?;
+        let (port, dir) = (free_port(), tempfile::tempdir().unwrap());
+        let peer = Peer::start(port, command(&python, port, dir.path(), &[]));
+        Some(Receiver {
+            port,
+            python,
+            dir,
+            peer,
+        })
     }
 
     pub fn restart(&mut self) {
-        self.start_with(&[]);
+        self.peer.restart();
     }
 
     /// With the certificate and key in `folder`.
     pub fn restart_with_tls(&mut self, folder: &Path) {
-        self.start_with(&[folder.join("server.pem"), folder.join("server.key")]);
-    }
-
-    fn start_with(&mut self, certificate: &[PathBuf]) {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/otlp/receiver.py");
-        let mut command = Command::new(&self.python);
-        command
-            .arg(script)
-            .arg(self.port.to_string())
-            .arg(self.file())
-            .args(certificate);
-        self.process = Some(started(command, self.port));
+        let certificate = [folder.join("server.pem"), folder.join("server.key")];
+        let command = command(&self.python, self.port, self.dir.path(), &certificate);
+        self.peer.become_another(command);
+        self.peer.restart();
     }
 
     pub fn kill(&mut self) {
-        if let Some(mut process) = self.process.take() {
-            process.kill().unwrap();
-            process.wait().unwrap();
-        }
+        self.peer.kill();
+    }
+
+    fn file(&self) -> PathBuf {
+        self.dir.path().join(RECEIVED)
     }
 
     /// What came so far, in order: `log`s or `metric`s.
@@ -113,29 +76,36 @@ impl Receiver {
     }
 }
 
-impl Drop for Receiver {
-    fn drop(&mut self) {
-        self.kill();
+/// What starts it.
+fn command(
+    python: &Path,
+    port: u16,
+    folder: &Path,
+    certificate: &[PathBuf],
+) -> impl Fn() -> Command + Send + Sync + use<> {
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/otlp/receiver.py");
+    let mut arguments = vec![script, port.to_string().into(), folder.join(RECEIVED)];
+    arguments.extend_from_slice(certificate);
+    let python = python.to_owned();
+    move || {
+        let mut command = Command::new(&python);
+        command.args(&arguments);
+        command
     }
 }
 
 /// Rotel, which passes everything on to a receiver, in protobuf.
-pub struct Collector {
-    pub port: u16,
-    process: Child,
-}
-
-impl Collector {
-    pub fn start(receiver: &Receiver) -> Collector {
-        let find =
-            "import os, rotel; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
-        let found = Command::new(&receiver.python)
-            .args(["-c", find])
-            .output()
-            .unwrap();
-        let agent = String::from_utf8(found.stdout).unwrap();
-        let (port, other) = (free_port(), free_port());
-        let mut command = Command::new(agent.trim());
+pub fn start_collector(receiver: &Receiver) -> Peer {
+    let find =
+        "import os, rotel; print(os.path.join(os.path.dirname(rotel.__file__), 'rotel-agent'))";
+    let found = Command::new(&receiver.python)
+        .args(["-c", find])
+        .output()
+        .unwrap();
+    let agent = String::from_utf8(found.stdout).unwrap().trim().to_owned();
+    let (port, other, behind) = (free_port(), free_port(), receiver.port);
+    Peer::start(port, move || {
+        let mut command = Command::new(&agent);
         command
             .arg("start")
             .arg("--otlp-http-endpoint")
@@ -144,18 +114,8 @@ impl Collector {
             .arg(format!("127.0.0.1:{other}"))
             .args(["--exporter", "otlp", "--otlp-exporter-protocol", "http"])
             .arg("--otlp-exporter-endpoint")
-            .arg(format!("http://127.0.0.1:{}", receiver.port))
+            .arg(format!("http://127.0.0.1:{behind}"))
             .stdout(Stdio::null());
-        Collector {
-            port,
-            process: started(command, port),
-        }
-    }
-}
-
-impl Drop for Collector {
-    fn drop(&mut self) {
-        let _ = self.process.kill();
-        let _ = self.process.wait();
-    }
+        command
+    })
 }

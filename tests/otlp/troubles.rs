@@ -208,7 +208,7 @@ fn kills_of_the_daemon_lose_no_alarm_and_give_none_two_ids() {
 #[test]
 fn a_collector_that_stays_away_fills_the_queue_to_its_limit_and_it_is_said() {
     let site = site(
-        super::collector::free_port(),
+        super::peer::free_port(),
         "queue_bytes = 65536\nmetrics_every = \"0s\"\n",
     );
     let daemon = site.run();
@@ -283,7 +283,7 @@ fn headers_are_sent_and_never_logged() {
 
 #[test]
 fn both_queues_are_checked_and_repaired() {
-    let site = site(super::collector::free_port(), "");
+    let site = site(super::peer::free_port(), "");
     let daemon = site.run();
     feed(&mut site.connect(), &cycle(0));
     daemon.until_alarm("anomaly", "cleared", 1);

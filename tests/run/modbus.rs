@@ -3,12 +3,13 @@
 use std::process::Command;
 
 use super::daemon::{Site, until};
-use super::modbus_server::{Server, free_port};
+use super::modbus_server;
+use super::peer::free_port;
 use super::plant::{anomalyd, output, plant};
 
 #[test]
 fn a_dead_device_is_said_once_and_shown_beside_the_live_one() {
-    let Some(server) = Server::start() else {
+    let Some(server) = modbus_server::start() else {
         return;
     };
     let sensors = plant().sensors();
