@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 keep=no
 steps='install_package start sandbox detection reload open_alarm killed hang leak disk_full
-    clock throttled worker power_cut after_power_cut purge'
+    clock throttled worker bench power_cut after_power_cut purge'
 while [ $# -gt 0 ]; do
     case $1 in
         --keep) keep=yes ;;

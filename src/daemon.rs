@@ -8,6 +8,7 @@
 //! the old one goes on, so that a bad configuration changes nothing; what was learnt and which
 //! alarms are open goes over to the new one. May import everything but `cli`.
 
+mod batch;
 mod broker;
 mod care;
 mod desk;
@@ -15,6 +16,8 @@ mod feedback;
 mod infer;
 mod keeper;
 mod learned;
+#[cfg(test)]
+mod made_up;
 mod pace;
 mod post;
 mod prepare;

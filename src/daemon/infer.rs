@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 use tokio::sync::mpsc::UnboundedSender;
 use tokio::sync::oneshot;
 
+use super::batch::{Batch, SLICE};
 use super::keeper::KeepSender;
 use super::reporter::Reporter;
 use super::tap::Tap;
@@ -15,7 +16,7 @@ use super::task::Task;
 use super::view::View;
 use crate::control::Latencies;
 use crate::frame::Timestamp;
-use crate::ingest::{Ingested, Popped, SampleQueue};
+use crate::ingest::{Popped, SampleQueue};
 use crate::learn::Learner;
 use crate::output::AlarmSender;
 use crate::pipeline::{Happening, Stream};
@@ -127,7 +128,7 @@ impl Infer {
 }
 
 fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress) {
-    let mut samples = work.queue.buffer();
+    let mut batch = Batch::of(&work.queue);
     let tap = Tap::new(feed);
     let mut reporter = Reporter::new(work.alarms.clone(), work.keep.clone(), tap);
     reporter.begin(&work);
@@ -140,14 +141,19 @@ fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress
             samples: wanted,
             timeout,
         } = Wait::of(&mut work.task, tick);
-        // While a model is fitted, samples wait for it.
         let popped = match work.task {
+            _ if !batch.is_judged() => Popped::Samples,
+            // While a model is fitted, samples wait for it.
             Task::Wait(_) => work.queue.wait_closed(timeout),
-            _ => work.queue.pop_many(&mut samples, wanted, timeout),
+            _ => work.queue.pop_many(&mut batch.samples, wanted, timeout),
         };
-        judge(&mut work.task, &mut samples, &mut reporter);
+        let is_judged = batch.judge_slice(SLICE, &mut work.task, &mut reporter);
         reporter.show(&work.task);
-        clock.step(timeout.max(tick * 2));
+        if is_judged {
+            clock.step(timeout.max(tick * 2));
+        } else {
+            clock.stand();
+        }
         if popped == Popped::Closed {
             if let Some(stream) = work.task.stream_mut() {
                 stream.finish(&mut |happening| reporter.take(&happening));
@@ -158,14 +164,17 @@ fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress
             reporter.keep(&work.task, true);
             return;
         }
-        if let Some(learner) = work.task.take_complete() {
+        // What a learner still has before it is the learner's.
+        if batch.is_judged()
+            && let Some(learner) = work.task.take_complete()
+        {
             // Nobody fits when the service is ending; the recording stays.
             let _ = work.complete.send(learner);
         }
         while let Ok(order) = orders.try_recv() {
             match order {
                 Order::Replace(next, done) => {
-                    replace(&mut work, next, &mut samples, &mut reporter);
+                    replace(&mut work, next, &mut batch, &mut reporter);
                     // An error says that nobody waits for the answer.
                     let _ = done.send(());
                 }
@@ -187,10 +196,13 @@ fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress
                 }
             }
         }
-        // Each time: it is from here on that time without a newer sample counts.
-        work.task.tick(clock.ticks, &mut |happening| {
-            reporter.take(&happening);
-        });
+        // Each time: it is from here on that time without a newer sample counts. Where samples are left,
+        // nobody is silent.
+        if batch.is_judged() {
+            work.task.tick(clock.ticks, &mut |happening| {
+                reporter.take(&happening);
+            });
+        }
         reporter.show(&work.task);
         if last_tick.elapsed() >= tick {
             last_tick = Instant::now();
@@ -230,14 +242,15 @@ impl Wait {
     }
 }
 
-fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
+fn replace(work: &mut Work, next: Work, batch: &mut Batch, reporter: &mut Reporter) {
+    batch.judge(&mut work.task, reporter);
     // What the sources of before have left: one look takes all there is.
-    work.queue.pop_wait(samples, Duration::ZERO);
-    let mut waited = match next.task.stream() {
-        Some(stream) => work.task.waited_for(stream, samples),
+    work.queue.pop_wait(&mut batch.samples, Duration::ZERO);
+    let waited = match next.task.stream() {
+        Some(stream) => work.task.waited_for(stream, &batch.samples),
         None => Vec::new(),
     };
-    judge(&mut work.task, samples, reporter);
+    batch.judge(&mut work.task, reporter);
     reporter.tally(work, true);
     reporter.end();
     let earlier = std::mem::replace(work, next);
@@ -248,22 +261,8 @@ fn replace(work: &mut Work, next: Work, samples: &mut Vec<Ingested>, reporter: &
         reporter.take(&Happening::Alarm(&event));
     }
     reporter.begin(work);
-    judge(&mut work.task, &mut waited, reporter);
-    *samples = work.queue.buffer();
-}
-
-fn judge(task: &mut Task, samples: &mut Vec<Ingested>, reporter: &mut Reporter) {
-    for Ingested { sample, end_of_row } in samples.drain(..) {
-        reporter.sample_came(end_of_row);
-        task.push(sample, end_of_row, &mut |happening| {
-            reporter.take(&happening);
-        });
-        // At once and not after the rest of a long queue: what was told must outlive a kill.
-        if reporter.is_changed() {
-            reporter.show(task);
-            reporter.keep(task, false);
-        }
-    }
+    Batch::from(waited).judge(&mut work.task, reporter);
+    *batch = Batch::of(&work.queue);
 }
 
 /// Time as it passes for the plant while no sample comes. The wall clock will not do: a board
@@ -290,66 +289,88 @@ impl StepClock {
         self.ticks = self.ticks.plus(passed);
         self.last = now;
     }
+
+    /// No time passes for the plant while samples that came wait to be judged.
+    fn stand(&mut self) {
+        self.last = Instant::now();
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use super::super::made_up;
     use super::*;
     use crate::engine::native::NativeEngine;
-    use crate::frame::Sample;
-    use crate::frame::align::AlignConfig;
-    use crate::model::golden::Golden;
-    use crate::model::manifest::example;
-    use crate::model::{GraphLstm, ModelFile, Network};
-    use crate::pipeline::{Pipeline, PipelineConfig};
+    use crate::engine::{Engine, EngineError, Expectation, WindowOutputs};
+    use crate::output::AlarmSender;
 
-    /// Of the example's two sensors; a fault lasts from row 60 on.
-    fn rows(count: usize) -> Vec<Ingested> {
-        let row = |second: usize| {
-            let fit401 = if second < 60 { 1.71 } else { 3.0 };
-            [(0, fit401, false), (1, 1.0, true)].map(|(sensor, value, end_of_row)| Ingested {
-                sample: Sample {
-                    sensor,
-                    time: Timestamp::from_seconds(1_795_600_000 + second as i64),
-                    value,
-                },
-                end_of_row,
-            })
-        };
-        (0..count).flat_map(row).collect()
+    /// As libtorch on a small board with a large model.
+    struct Slow(NativeEngine);
+
+    impl Engine for Slow {
+        fn name(&self) -> &'static str {
+            self.0.name()
+        }
+
+        fn reset(&mut self) {
+            self.0.reset();
+        }
+
+        fn step(&mut self, x: &[f32], out: &mut Expectation) -> Result<bool, EngineError> {
+            std::thread::sleep(Duration::from_millis(10));
+            self.0.step(x, out)
+        }
+
+        fn skip(&mut self, x: &[f32]) {
+            self.0.skip(x);
+        }
+
+        fn run_windows(
+            &mut self,
+            windows: &[f32],
+            batch: usize,
+        ) -> Result<WindowOutputs, EngineError> {
+            self.0.run_windows(windows, batch)
+        }
     }
 
-    fn task() -> Task {
-        let network = GraphLstm::init(2, 4, 10, 1, 1);
-        let engine = Box::new(NativeEngine::new(&network).unwrap());
-        let model = ModelFile {
-            path: "plant.pt".into(),
-            network: Network::GraphLstm(network),
-            manifest: example(),
-            golden: Golden::default(),
-            digest: "one".to_owned(),
+    #[tokio::test]
+    async fn a_backlog_keeps_neither_who_asks_nor_the_watchdog_waiting() {
+        const ROWS: usize = 500;
+        let queue = Arc::new(SampleQueue::new(2 * ROWS));
+        let rows = made_up::rows(ROWS);
+        for row in rows.chunks(2) {
+            queue.push_row(&[row[0].sample, row[1].sample]);
+        }
+        let work = Work {
+            task: made_up::task_on(Box::new(Slow(made_up::engine()))),
+            queue: Arc::clone(&queue),
+            period: Duration::from_secs(1),
+            alarms: AlarmSender::default(),
+            keep: KeepSender::observed().0,
+            history: false,
+            complete: tokio::sync::mpsc::unbounded_channel().0,
         };
-        let align = AlignConfig {
-            period_nanos: 1_000_000_000,
-            hold: 3,
-            stale_after_nanos: 60_000_000_000,
-        };
-        let pipeline = Pipeline::new(&model, engine, &PipelineConfig::default());
-        Task::Watch(Box::new(Stream::new(pipeline, align, true)))
-    }
-
-    #[test]
-    fn an_alarm_is_kept_before_the_rest_of_the_queue_is_judged() {
-        let (keep, mut kept) = KeepSender::observed();
-        let tap = Tap::new(Feed::default());
-        let mut reporter = Reporter::new(AlarmSender::default(), keep, tap);
-        judge(&mut task(), &mut rows(200), &mut reporter);
-        let saved = kept.find_map(|saved| saved.alarms.open.is_some().then_some(saved.last_frame));
-        let time = saved.flatten().unwrap();
-        let after = time.seconds_since(Timestamp::from_seconds(1_795_600_060));
+        let infer = Infer::start(work, Feed::default()).unwrap();
+        let progress = infer.progress();
+        let mut counts = Vec::new();
+        for _ in 0..5 {
+            assert!(infer.order(Order::Latencies).await.is_some());
+            counts.push(progress.count());
+        }
+        let in_five = infer
+            .order(Order::Latencies)
+            .await
+            .unwrap()
+            .taken_to_score
+            .count();
         assert!(
-            (0.0..20.0).contains(&after),
-            "saved {after} s after the fault began"
+            in_five < ROWS as u64 / 2,
+            "{in_five} were judged in five turns"
         );
+        assert!(counts.is_sorted_by(|a, b| a < b), "{counts:?}");
+        // And nothing of it is lost.
+        assert!(infer.finish().await);
+        assert!(queue.is_empty());
     }
 }

@@ -331,6 +331,31 @@ END
     systemctl restart anomalyd
 }
 
+# The figures are an emulator's: what counts is that it is measured, and under which cap.
+bench() {
+    local seen
+    systemctl stop anomalyd
+    anomalyd-bench --quick --out bench.json --report bench.html >bench.txt 2>&1 &
+    expect "it measures the first load" 180 grep -q 'native: dense' bench.txt
+    # In the middle of the second.
+    kill -INT $!
+    wait $!
+    seen=$(grep -o '"cap":{[^}]*}' bench.json)
+    check "the benchmark runs the service in a scope of systemd's: $seen" grep -qF '"active":true,"how":"scope of systemd","max_bytes":104857600,"high_bytes":94371840' <<<"$seen"
+    check "the control group's memory is measured" grep -qE '"id":"cgroup_peak"[^}]*"value":[1-9]' bench.json
+    check "and the service's, its CPU and latency" was_measured memory cpu latency_p99
+    check "Ctrl-C half-way leaves a result that says so" grep -q '"partial":true' bench.json
+    check "and a report" grep -q '<svg' bench.html
+    check "nothing of it goes on running" sh -c '! pgrep -x anomalyd && ! systemctl list-units --all --plain --no-legend "anomalyd-bench*" | grep .'
+    check "the service starts again" systemctl start anomalyd
+}
+was_measured() {
+    local id
+    for id in "$@"; do
+        grep -qE "\"id\":\"$id\"[^}]*\"value\":[0-9]" bench.json || { tail -n 6 bench.txt; return 1; }
+    done
+}
+
 power_cut() {
     sync
     sleep 2
