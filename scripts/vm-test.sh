@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 keep=no
 steps='install_package start sandbox detection reload open_alarm killed hang leak disk_full
-    clock throttled worker bench power_cut after_power_cut purge'
+    clock throttled worker bench power_cut after_power_cut backlog purge'
 while [ $# -gt 0 ]; do
     case $1 in
         --keep) keep=yes ;;
@@ -47,6 +47,9 @@ gcc -static -O1 -Wall -o "$work/meddle" tests/vm/meddle.c
 head -n 540 "$work/rows.ndjson" >"$work/first.ndjson"
 sed -n '541,840p' "$work/rows.ndjson" >"$work/second.ndjson"
 sed -n '841,$p' "$work/rows.ndjson" >"$work/later.ndjson"
+# Nearly as much as the queue holds.
+"$ANOMALYD" simulate --seed 8 --period 10s --start 2026-02-01T00:00:00Z --duration 210m \
+    >"$work/backlog.ndjson" 2>>"$work/simulate.log"
 # Message::Ready => "15f9...",
 sed -n 's/^ *Message::\([A-Za-z]*\) => "\([0-9a-f]*\)",$/\1 \2/p' src/message.rs >"$work/kinds.txt"
 
@@ -93,7 +96,7 @@ mkdir -p "$root"
 tar -C "$root" -xf "$base" --exclude='./dev/*'
 mkdir -p "$root/vm" "$root/var/log/journal"
 cp "$deb" "$root/vm/anomalyd.deb"
-cp "$work"/{meddle,kinds.txt,steps.txt,first.ndjson,second.ndjson,later.ndjson} tests/vm/guest.sh "$root/vm/"
+cp "$work"/{meddle,kinds.txt,steps.txt,first.ndjson,second.ndjson,later.ndjson,backlog.ndjson} tests/vm/guest.sh "$root/vm/"
 cp tests/vm/vm-test.service "$root/etc/systemd/system/"
 ln -sf /etc/systemd/system/vm-test.service "$root/etc/systemd/system/multi-user.target.wants/"
 # A character device in the mailbox's place, for the sandbox to let through.

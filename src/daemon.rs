@@ -259,7 +259,8 @@ impl Service {
                 let settings = &next.settings;
                 self.care
                     .follow(&settings.state_directory, &settings.health);
-                session.replace(next).await?;
+                // What waits is judged as it was before.
+                fed(&mut self.watchdog, session.replace(next)).await?;
                 // The new engine is what the configuration asks for.
                 let level = self.care.level();
                 session.degrade(level, self.care.degraded()).await;
@@ -340,6 +341,23 @@ async fn at(moment: Option<Instant>) {
     match moment {
         Some(moment) => tokio::time::sleep_until(moment).await,
         None => std::future::pending().await,
+    }
+}
+
+/// Waits for what may take long, and meanwhile feeds the watchdog for as long as inference moves.
+async fn fed<T>(watchdog: &mut Option<Watchdog>, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    loop {
+        // The last time may have been as long ago as is granted for all.
+        let next = watchdog
+            .as_ref()
+            .map(|one| Instant::now() + one.every() / 2);
+        tokio::select! {
+            done = &mut work => return done,
+            () = at(next) => if let Some(watchdog) = watchdog {
+                watchdog.look();
+            },
+        }
     }
 }
 

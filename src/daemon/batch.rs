@@ -6,6 +6,7 @@ use std::time::{Duration, Instant};
 use super::reporter::Reporter;
 use super::task::Task;
 use crate::ingest::{Ingested, SampleQueue};
+use crate::systemd::Progress;
 
 /// How long rows are judged before others get their turn; a row is never divided.
 pub const SLICE: Duration = Duration::from_millis(100);
@@ -29,8 +30,10 @@ impl Batch {
     }
 
     /// Judges all that is left.
-    pub fn judge(&mut self, task: &mut Task, reporter: &mut Reporter) {
-        while !self.judge_slice(Duration::MAX, task, reporter) {}
+    pub fn judge(&mut self, task: &mut Task, reporter: &mut Reporter, progress: &Progress) {
+        while !self.judge_slice(SLICE, task, reporter) {
+            progress.advance();
+        }
     }
 
     /// Judges whole rows for as long as `slice`, but at least one. True when none is left; the buffer is
@@ -87,7 +90,8 @@ mod tests {
         let (keep, mut kept) = KeepSender::observed();
         let tap = Tap::new(Feed::default());
         let mut reporter = Reporter::new(AlarmSender::default(), keep, tap);
-        Batch::from(made_up::rows(200)).judge(&mut made_up::task(), &mut reporter);
+        let mut batch = Batch::from(made_up::rows(200));
+        batch.judge(&mut made_up::task(), &mut reporter, &Progress::default());
         let saved = kept.find_map(|saved| saved.alarms.open.is_some().then_some(saved.last_frame));
         let time = saved.flatten().unwrap();
         let after = time.seconds_since(Timestamp::from_seconds(1_795_600_060));

@@ -174,7 +174,7 @@ fn run(mut work: Work, feed: Feed, orders: &Receiver<Order>, progress: &Progress
         while let Ok(order) = orders.try_recv() {
             match order {
                 Order::Replace(next, done) => {
-                    replace(&mut work, next, &mut batch, &mut reporter);
+                    replace(&mut work, next, &mut batch, &mut reporter, progress);
                     // An error says that nobody waits for the answer.
                     let _ = done.send(());
                 }
@@ -242,15 +242,21 @@ impl Wait {
     }
 }
 
-fn replace(work: &mut Work, next: Work, batch: &mut Batch, reporter: &mut Reporter) {
-    batch.judge(&mut work.task, reporter);
+fn replace(
+    work: &mut Work,
+    next: Work,
+    batch: &mut Batch,
+    reporter: &mut Reporter,
+    progress: &Progress,
+) {
+    batch.judge(&mut work.task, reporter, progress);
     // What the sources of before have left: one look takes all there is.
     work.queue.pop_wait(&mut batch.samples, Duration::ZERO);
     let waited = match next.task.stream() {
         Some(stream) => work.task.waited_for(stream, &batch.samples),
         None => Vec::new(),
     };
-    batch.judge(&mut work.task, reporter);
+    batch.judge(&mut work.task, reporter, progress);
     reporter.tally(work, true);
     reporter.end();
     let earlier = std::mem::replace(work, next);
@@ -261,7 +267,7 @@ fn replace(work: &mut Work, next: Work, batch: &mut Batch, reporter: &mut Report
         reporter.take(&Happening::Alarm(&event));
     }
     reporter.begin(work);
-    Batch::from(waited).judge(&mut work.task, reporter);
+    Batch::from(waited).judge(&mut work.task, reporter, progress);
     *batch = Batch::of(&work.queue);
 }
 

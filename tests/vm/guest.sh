@@ -356,6 +356,28 @@ was_measured() {
     done
 }
 
+# More than an emulated processor judges in the time that the watchdog grants.
+backlog() {
+    local begin
+    drop_in watchdog <<<$'[Service]\nWatchdogSec=12'
+    systemctl restart anomalyd
+    count_restarts
+    begin=$(uptime)
+    check "more comes at once than can be judged at once" feed backlog.ndjson
+    check "status answers meanwhile" answers
+    check "what a person says is taken meanwhile" anomalyd mute FIT101 --for 1h
+    check "so is a reload" systemctl reload anomalyd
+    expect "all of it is judged" 120 all_judged
+    note "$(wc -l <backlog.ndjson) rows took $(awk "BEGIN {print $(uptime) - $begin}") s"
+    check "the watchdog let it go on" test "$(pid) $(property NRestarts)" = "$before $restarts"
+    no_drop_in watchdog
+    systemctl restart anomalyd
+}
+answers() { anomalyd status --json >status.json && ! grep -q 'does not answer' status.json; }
+frames() { anomalyd status --json | sed -n 's/.*"frames": *\([0-9]*\).*/\1/p'; }
+# A frame a row; the last stays open until a later row, or time, closes it.
+all_judged() { [ "$(frames)" -ge $(($(wc -l <backlog.ndjson) - 1)) ]; }
+
 power_cut() {
     sync
     sleep 2
