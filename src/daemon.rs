@@ -45,7 +45,7 @@ use crate::control::{Answer, Request, Status};
 use crate::health::Probe;
 use crate::message::Message;
 use crate::state::Span;
-use crate::systemd::{self, Watchdog};
+use crate::systemd::{self, LongStop, Watchdog};
 use crate::web::Feed;
 use care::Care;
 use desk::Desk;
@@ -119,7 +119,8 @@ async fn serve(first: Prepared, probe: Probe, config: &Path, root: &Path) -> any
         ),
         Err(_) => {}
     }
-    let (outputs, keeper) = session.stop().await;
+    let mut long = LongStop::new(session.progress());
+    let (outputs, keeper) = looked_at(session.stop(), Some(LongStop::EVERY), || long.look()).await;
     keeper.finish().await;
     match (ended, outputs) {
         (Ok(End::Sources), Ok(outputs)) => {
@@ -259,8 +260,11 @@ impl Service {
                 let settings = &next.settings;
                 self.care
                     .follow(&settings.state_directory, &settings.health);
-                // What waits is judged as it was before.
-                fed(&mut self.watchdog, session.replace(next)).await?;
+                // What waits is judged as it was before, which may take long. The watchdog was fed as
+                // long ago as half of what is granted.
+                let every = self.watchdog.as_ref().map(|watchdog| watchdog.every() / 2);
+                let look = || self.watchdog.iter_mut().for_each(Watchdog::look);
+                looked_at(session.replace(next), every, look).await?;
                 // The new engine is what the configuration asks for.
                 let level = self.care.level();
                 session.degrade(level, self.care.degraded()).await;
@@ -344,19 +348,17 @@ async fn at(moment: Option<Instant>) {
     }
 }
 
-/// Waits for what may take long, and meanwhile feeds the watchdog for as long as inference moves.
-async fn fed<T>(watchdog: &mut Option<Watchdog>, work: impl Future<Output = T>) -> T {
+/// Waits for what may take long, and looks so often how it goes.
+async fn looked_at<T>(
+    work: impl Future<Output = T>,
+    every: Option<Duration>,
+    mut look: impl FnMut(),
+) -> T {
     let mut work = std::pin::pin!(work);
     loop {
-        // The last time may have been as long ago as is granted for all.
-        let next = watchdog
-            .as_ref()
-            .map(|one| Instant::now() + one.every() / 2);
         tokio::select! {
             done = &mut work => return done,
-            () = at(next) => if let Some(watchdog) = watchdog {
-                watchdog.look();
-            },
+            () = at(every.map(|every| Instant::now() + every)) => look(),
         }
     }
 }

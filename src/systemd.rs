@@ -50,12 +50,32 @@ impl Progress {
     }
 }
 
+/// Whether inference has moved on since it was looked last.
+#[derive(Debug)]
+struct Moves {
+    progress: Progress,
+    last: u64,
+}
+
+impl Moves {
+    fn new(progress: Progress) -> Self {
+        Moves {
+            last: progress.count(),
+            progress,
+        }
+    }
+
+    fn look(&mut self) -> bool {
+        let count = self.progress.count();
+        std::mem::replace(&mut self.last, count) != count
+    }
+}
+
 /// Tells systemd's watchdog that we are alive, but only where inference has moved on since the last
 /// time: a process whose inference hangs must be restarted, however well its timers ring.
 #[derive(Debug)]
 pub struct Watchdog {
-    progress: Progress,
-    last: u64,
+    moves: Moves,
     /// How often to look: twice within the time that systemd grants.
     every: Duration,
 }
@@ -68,8 +88,7 @@ impl Watchdog {
 
     fn with(progress: Progress, granted: Duration) -> Self {
         Watchdog {
-            last: progress.count(),
-            progress,
+            moves: Moves::new(progress),
             every: granted / 2,
         }
     }
@@ -80,7 +99,7 @@ impl Watchdog {
 
     /// To be called every [`Watchdog::every`].
     pub fn look(&mut self) {
-        if self.has_moved() {
+        if self.moves.look() {
             notify(&[NotifyState::Watchdog]);
         } else {
             log::error!(
@@ -90,10 +109,29 @@ impl Watchdog {
             );
         }
     }
+}
 
-    fn has_moved(&mut self) -> bool {
-        let count = self.progress.count();
-        std::mem::replace(&mut self.last, count) != count
+/// Asks systemd for more time than `TimeoutStopSec=` to judge what waits, but only while inference moves.
+#[derive(Debug)]
+pub struct LongStop(Moves);
+
+impl LongStop {
+    /// To be called so often.
+    pub const EVERY: Duration = Duration::from_secs(2);
+    /// What is asked for each time, in microseconds: as much as the unit grants at first.
+    const MORE: u32 = 10_000_000;
+
+    pub fn new(progress: Progress) -> Self {
+        LongStop(Moves::new(progress))
+    }
+
+    pub fn look(&mut self) {
+        if self.0.look() {
+            notify(&[
+                NotifyState::ExtendTimeoutUsec(Self::MORE),
+                NotifyState::Status("stopping once all that came is judged"),
+            ]);
+        }
     }
 }
 
@@ -106,9 +144,9 @@ mod tests {
         let progress = Progress::default();
         let mut watchdog = Watchdog::with(progress.clone(), Duration::from_secs(30));
         assert_eq!(watchdog.every(), Duration::from_secs(15));
-        assert!(!watchdog.has_moved());
+        assert!(!watchdog.moves.look());
         progress.advance();
-        assert!(watchdog.has_moved());
-        assert!(!watchdog.has_moved());
+        assert!(watchdog.moves.look());
+        assert!(!watchdog.moves.look());
     }
 }
