@@ -66,7 +66,11 @@ restarted_once() { is_active && [ "$(property NRestarts)" = $((restarts + 1)) ];
 count_restarts() { restarts=$(property NRestarts); before=$(pid); mark; }
 alarms() { journal -o cat "MESSAGE_ID=$(identity "$1")" | sed -n 's/^alarm \([0-9a-z]*\) .*/\1/p'; }
 drop_in() { mkdir -p /run/systemd/system/anomalyd.service.d; cat >"/run/systemd/system/anomalyd.service.d/$1.conf"; systemctl daemon-reload; }
-no_drop_in() { rm -f "/run/systemd/system/anomalyd.service.d/$1.conf"; systemctl daemon-reload; }
+no_drop_in() {
+    rm -f "/run/systemd/system/anomalyd.service.d/$1.conf"
+    rmdir --ignore-fail-on-non-empty /run/systemd/system/anomalyd.service.d
+    systemctl daemon-reload
+}
 configure() { cat >"/etc/anomalyd/anomalyd.toml.d/$1.toml"; }
 
 install_package() {
