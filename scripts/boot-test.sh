@@ -53,7 +53,7 @@ case $board in
         ;;
     *) echo "boot-test.sh: no board $board: qemu-amd64 or rpi4" >&2; exit 2 ;;
 esac
-need_packages python3 gdisk dosfstools mtools e2fsprogs zstd squashfs-tools rauc openssl openssh-client
+need_packages python3 gdisk dosfstools exfatprogs mtools e2fsprogs zstd squashfs-tools rauc openssl openssh-client
 
 export PYTHONDONTWRITEBYTECODE=1
 python3 -m unittest discover -q -s tests/appliance

@@ -28,6 +28,7 @@ mod readings;
 pub mod temperature;
 pub mod throttle;
 pub mod tree;
+pub mod volatile;
 
 pub use ladder::{Degrade, DegradeLevel, Ladder, LadderConfig, Steps};
 pub use latch::Change;

@@ -231,6 +231,11 @@ fn machine(list: &mut List, health: &Value) {
         health["disk"]["free_bytes"].as_f64(),
     );
     list.one(
+        "state_volatile",
+        "Whether the state directory is in memory, and gone with the power.",
+        bit(&health["state_volatile"]),
+    );
+    list.one(
         "clock_synchronised",
         "Whether a time server sets the clock.",
         bit(&health["clock_synchronised"]),

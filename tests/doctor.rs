@@ -302,6 +302,9 @@ fn the_state_directory() {
         )
     });
     pi.fails("state directory", &["is not there", "systemctl start"]);
+    let memory = "22 1 0:9 / /var rw,relatime shared:1 - tmpfs tmpfs rw\n";
+    let pi = broken(|pi| pi.put("proc/self/mountinfo", memory));
+    pi.fails("state directory", &["in memory", "data partition"]);
     let folder = "var/lib/anomalyd";
     let pi =
         broken(|pi| fs::set_permissions(pi.path(folder), Permissions::from_mode(0o555)).unwrap());

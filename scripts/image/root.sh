@@ -41,7 +41,7 @@ modules=$(ls "$boot/usr/lib/modules")
 [ "$(wc -w <<<"$modules")" = 1 ] || { echo "root.sh: not one kernel but: $modules" >&2; exit 1; }
 [ -e "$boot/lib" ] || ln -s usr/lib "$boot/lib"
 depmod -b "$boot" "$modules" 2>/dev/null
-common_modules="zram loop nbd dm-verity vfat nls_ascii nls_cp437 nls_iso8859-1 unix af_packet sha256_generic
+common_modules="zram loop nbd dm-verity vfat exfat nls_ascii nls_cp437 nls_iso8859-1 unix af_packet sha256_generic
     configfs autofs4 sch_fq_codel tun"
 files_of() { # what has to be loaded for modules, each once, in order; what is built in has no file
     for module; do

@@ -218,6 +218,9 @@ impl Care {
                 None => format!("memory {} MB, no limit", megabytes(rss)),
             });
         }
+        if readings.state_volatile == Some(true) {
+            parts.push("STATE IN MEMORY ONLY".to_owned());
+        }
         if let Some(percent) = readings.cpu_percent {
             parts.push(format!("CPU {percent:.1} %"));
         }

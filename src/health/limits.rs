@@ -35,6 +35,8 @@ pub enum Rule {
     Throttled,
     /// Space or inodes of the state directory.
     Disk,
+    /// The state directory is in memory.
+    Volatile,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize)]
@@ -141,6 +143,7 @@ impl LimitsConfig {
             (Rule::Throttled, warning, bit(BIT_RAISE, BIT_CLEAR)),
             (Rule::Disk, warning, slow(1.0)),
             (Rule::Disk, critical, slow(4.0)),
+            (Rule::Volatile, warning, bit(Duration::ZERO, Duration::ZERO)),
         ]
     }
 }
@@ -248,6 +251,7 @@ impl Seen<'_> {
             Rule::UnderVoltage => throttle?.under_voltage.map(bit),
             Rule::Throttled => throttle?.slowed().map(bit),
             Rule::Disk => self.readings.disk?.shortage(),
+            Rule::Volatile => self.readings.state_volatile.map(bit),
         }
     }
 
@@ -307,6 +311,14 @@ impl Seen<'_> {
                 format!("{}: {}", self.disk(), remedy(entry.rule))
             }
             (Rule::Disk, Change::Cleared) => format!("{} again", self.disk()),
+            (Rule::Volatile, Change::Raised) => format!(
+                "the state directory is in memory, so all that is learnt and kept is lost with the \
+                 power: {}",
+                remedy(entry.rule)
+            ),
+            (Rule::Volatile, Change::Cleared) => {
+                "the state directory is not in memory any more".to_owned()
+            }
         }
     }
 
@@ -333,6 +345,7 @@ fn name(rule: Rule) -> &'static str {
         Rule::UnderVoltage => "under-voltage",
         Rule::Throttled => "throttling",
         Rule::Disk => "disk",
+        Rule::Volatile => "volatile state",
     }
 }
 
@@ -351,6 +364,10 @@ fn remedy(rule: Rule) -> &'static str {
         Rule::UnderVoltage => "use a 5.1 V 3 A supply and a short cable",
         Rule::Throttled => "cool the board (heat sink, fan, air around it)",
         Rule::Disk => "make room; until then state and alarms may not be kept",
+        Rule::Volatile => {
+            "mount a disk there; on the appliance the data partition could not be mounted, and its \
+             settings are not in force (`journalctl -k`, then another card)"
+        }
     }
 }
 

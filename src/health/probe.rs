@@ -8,7 +8,7 @@ use super::machine::{self, Machine};
 use super::process::{self, Usage};
 use super::readings::Readings;
 use super::throttle::ThrottleSource;
-use super::{clock_sync, disk, frequency, pressure, temperature};
+use super::{clock_sync, disk, frequency, pressure, temperature, volatile};
 
 /// Files are not read more often, whoever asks.
 const LEAST_INTERVAL: Duration = Duration::from_secs(1);
@@ -26,6 +26,8 @@ pub struct Probe {
     dedicated: bool,
     zone: Option<PathBuf>,
     throttle: ThrottleSource,
+    /// Asked seldom, as mounts stay.
+    state_volatile: Option<bool>,
     looked: Option<Instant>,
     /// What only counts up, with the time it was read at.
     before: Option<(Instant, Counters)>,
@@ -58,6 +60,7 @@ impl Probe {
             dedicated,
             zone: temperature::find_zone(root),
             throttle: ThrottleSource::find(root),
+            state_volatile: volatile::read(root, state_directory),
             looked: None,
             before: None,
             last: Readings::default(),
@@ -77,6 +80,7 @@ impl Probe {
     /// A reload may have moved the state directory.
     pub fn set_state_directory(&mut self, folder: &Path) {
         folder.clone_into(&mut self.state_directory);
+        self.state_volatile = volatile::read(&self.root, folder);
     }
 
     /// Takes readings, unless the last were taken less than a second ago: then gives those.
@@ -134,6 +138,7 @@ impl Probe {
             clock_synchronised: clock_sync::read(root).synchronised(),
             uptime_seconds: machine::uptime(root),
             disk: disk::read(&self.state_directory),
+            state_volatile: self.state_volatile,
             processes: usage.map(|usage| usage.processes),
             rss_bytes: usage.map(|usage| usage.rss_bytes),
             rss_anon_bytes: usage.map(|usage| usage.rss_anon_bytes),

@@ -21,6 +21,8 @@ pub struct Readings {
     pub uptime_seconds: Option<f64>,
     /// Of the state directory.
     pub disk: Option<Disk>,
+    /// Whether the state directory is in memory, and so gone with the power.
+    pub state_volatile: Option<bool>,
 
     // ---- the service's processes: the daemon and its torch workers
     pub processes: Option<u32>,

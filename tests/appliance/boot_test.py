@@ -16,10 +16,12 @@ from pathlib import Path
 
 import bundles
 import checks_hang
+import checks_lost_data
 import checks_model
 import checks_provision
 import checks_pulls
 import checks_start
+import checks_stick
 import checks_time
 import checks_update
 import machine
@@ -27,7 +29,7 @@ from card import Card, decompressed
 from report import Report
 
 STEPS = {
-    "qemu-amd64": ["start", "slots", "model", "bad-file", "good-file", "update", "refused", "both-bad", "broken", "garbage", "hang", "pulls"],
+    "qemu-amd64": ["start", "slots", "model", "bad-file", "good-file", "update", "refused", "stick", "both-bad", "broken", "garbage", "hang", "lost-data", "pulls"],
     "rpi4": ["start"],
 }
 MORE = {"qemu-amd64": ["time", "panic", "torch"], "rpi4": ["time", "slots", "model", "bad-file", "good-file", "update", "garbage", "torch", "pulls"]}
@@ -50,7 +52,7 @@ class Test:
     def new_board(self, card, name):
         folder = os.path.join(self.work, name)
         os.makedirs(folder, exist_ok=True)
-        return machine.Board(self.options.board, card, folder, (self.port, checks_provision.ADDRESS))
+        return machine.Board(self.options.board, card, folder, (self.port, checks_provision.ADDRESS, 22))
 
     def on(self):
         if self.machine is None:
@@ -146,6 +148,10 @@ class Test:
         checks_update.refused(self.report, self.on(), self.bundle("stranger"), "signed by somebody else")
         checks_update.refused(self.report, self.on(), self.bundle("other board"), "for another board")
 
+    def stick(self):
+        made = self.made()
+        self.machine = checks_stick.sticks(self.report, self.on(), self.work, made["stranger"], made["good"], "2")
+
     def broken(self):
         path = self.bundle("broken")
         self.machine = checks_update.falls_back(self.report, self.on(), path, "3", "the service ends at once")
@@ -173,6 +179,14 @@ class Test:
         card = self.card.copy_to(os.path.join(self.work, "time.img"))
         checks_start.configure(card, checks_start.SHIPPED_MODEL)
         checks_time.measure(self.report, self.new_board(card, "time"), self.options.rounds)
+        os.remove(card.path)
+
+    def lost_data(self):
+        self.off()
+        card = self.fresh.copy_to(os.path.join(self.work, "lost.img"))
+        board = self.new_board(card, "lost")
+        board.forward = (free_port(), checks_lost_data.ADDRESS, 8080)
+        checks_lost_data.lost_data(self.report, board)
         os.remove(card.path)
 
     def pulls(self):

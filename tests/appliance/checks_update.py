@@ -9,6 +9,7 @@ import firmware
 from checks_start import complete
 from server import serve
 
+
 def marks(machine):
     """{"booted": "good", "inactive": "bad"} and the like, as rauc sees the root slots."""
     said = machine.look("rauc status --output-format=json 2>/dev/null")
@@ -72,7 +73,12 @@ def update(report, machine, path, number):
     if machine.board.kind != "rpi4":
         report.check("read over HTTP in parts", getattr(answer, "parts", 0) > 1)
     report.same("autoboot.txt is not changed yet", machine.look("sed -n 's/^boot_partition=//p' /boot/autoboot.txt | head -n 1"), {"A": "2", "B": "3"}[before])
-    machine = machine.restart()
+    return tried(report, machine.restart(), before, number)
+
+
+def tried(report, machine, before, number):
+    """What follows the restart after an update that was installed in slot `before`: on trial, healthy,
+    committed, started again. Returns the machine that runs it."""
     report.check("the restart carries the tryboot flag", machine.boot.tryboot)
     report.answers("the new slot brings the service up", machine.ready())
     report.same("the other slot runs", current(machine), other(before))
@@ -110,12 +116,17 @@ def falls_back(report, machine, path, number, why):
     return machine
 
 
+def written(machine):
+    """Tells whether an update wrote anything: sums of the beginnings of both roots, and of what chooses one."""
+    return machine.look("cat /boot/autoboot.txt | sha256sum; for slot in a b; do dd if=/dev/disk/by-partlabel/root-$slot bs=1M count=4 status=none | sha256sum; done")
+
+
 def refused(report, machine, path, why):
-    before = machine.look("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum")
+    before = written(machine)
     answer = install(machine, path)
     report.check(f"a bundle {why} is refused", not answer.ok, answer)
     report.note(next((line for line in answer.output.splitlines() if "LastError" in line), answer.output.strip()))
-    report.same("and nothing was written", machine.look("cat /boot/autoboot.txt | sha256sum; dd if=/dev/disk/by-partlabel/root-a bs=1M count=4 status=none | sha256sum; dd if=/dev/disk/by-partlabel/root-b bs=1M count=4 status=none | sha256sum"), before)
+    report.same("and nothing was written", written(machine), before)
     report.check("no trial waits", not machine.run("test -e /run/systemd/reboot-param").ok)
 
 

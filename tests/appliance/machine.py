@@ -81,11 +81,24 @@ def let_in(card, board):
     )
 
 
+def medium(name, path):
+    """For qemu: what is on a USB stick."""
+    content = {"driver": "file", "filename": path, "read-only": True}
+    return {"driver": "raw", "node-name": f"on-{name}", "read-only": True, "file": content}
+
+
+def storage(name):
+    return {"driver": "usb-storage", "bus": "usb.0", "id": name, "drive": f"on-{name}"}
+
+
 class Board:
-    def __init__(self, kind, card, folder, forward=None, drives=(), chance=None):
+    def __init__(self, kind, card, folder, forward=None, chance=None):
         self.kind, self.card, self.folder = kind, card, folder
+        # (port here, address there, port there)
         self.forward = forward
-        self.drives = list(drives)
+        # USB sticks that are in it, also after a restart: {name: file}.
+        self.sticks = {}
+        self.plugged = 0
         # With one, a pulled plug loses a part of what was not flushed (powercut.py).
         self.chance = chance
         self.next = (0, False)
@@ -143,11 +156,12 @@ class Machine:
             command += ["-accel", "tcg", "-device", "virtio-rng-pci"]
             command += ["-device", "i6300esb", "-action", "watchdog=reset"]
             command += self._card_options()
-            for drive in board.drives:
-                command += ["-drive", f"file={drive},if=virtio,format=raw,readonly=on"]
+            command += ["-device", "qemu-xhci,id=usb"]
+            for name, stick in board.sticks.items():
+                command += ["-blockdev", json.dumps(medium(name, stick)), "-device", json.dumps(storage(name))]
             network = "user,id=lan"
             if board.forward:
-                network += f",hostfwd=tcp:127.0.0.1:{board.forward[0]}-{board.forward[1]}:22"
+                network += f",hostfwd=tcp:127.0.0.1:{board.forward[0]}-{board.forward[1]}:{board.forward[2]}"
             command += ["-netdev", network, "-device", "virtio-net-pci,netdev=lan,romfile="]
         command += ["-nodefaults", "-no-user-config", "-display", "none", "-no-reboot"]
         line = boot.command_line
@@ -305,6 +319,40 @@ class Machine:
         """Until the service is READY: joins the job that starts it."""
         self.wait_inside(timeout)
         return self.run("systemctl start anomalyd", timeout)
+
+    # ---- a USB stick
+
+    def plug(self, path):
+        """Puts a stick in; it stays in over a restart."""
+        self.board.plugged += 1
+        name = f"stick-{self.board.plugged}"
+        self._ask("blockdev-add", medium(name, path))
+        self._ask("device_add", storage(name))
+        self.board.sticks[name] = path
+
+    def unplug(self):
+        """Pulls the stick that was put in last."""
+        name, _ = self.board.sticks.popitem()
+        self._ask("device_del", {"id": name})
+        self._wait(lambda: True if f'"device": "{name}"' in "".join(self.events) else None, 30, "the stick's end")
+        self._ask("blockdev-del", {"node-name": f"on-{name}"})
+
+    def _ask(self, command, arguments):
+        """Has qemu do something."""
+        self._count += 1
+        name = f"ask-{self._count}"
+        text = json.dumps({"execute": command, "arguments": arguments, "id": name}) + "\n"
+        self.control.setblocking(True)
+        self.control.sendall(text.encode())
+        self.control.setblocking(False)
+
+        def answer():
+            lines = "".join(self.events).splitlines()
+            return next((line for line in lines if f'"id": "{name}"' in line), None)
+
+        said = json.loads(self._wait(answer, 30, f"qemu's answer to {command}"))
+        if "error" in said:
+            raise MachineError(f"qemu, asked for {command}: {said['error']['desc']}")
 
     # ---- switched off
 

@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::Check;
 use crate::config::Settings;
-use crate::health::{disk, tree};
+use crate::health::{disk, tree, volatile};
 
 const FOLDER: &str = "state directory";
 const DISK: &str = "disk";
@@ -45,6 +45,14 @@ fn state(root: &Path, folder: &Path) -> Check {
             FOLDER,
             format!("{shown} is on a file system that is mounted read-only"),
             "mount a writable one there; nothing learnt or acknowledged is kept without",
+        );
+    }
+    if volatile::read(root, folder) == Some(true) {
+        return Check::fail(
+            FOLDER,
+            format!("{shown} is in memory: what is learnt and kept is lost with the power"),
+            "mount a disk there; on the appliance the data partition could not be mounted: \
+             journalctl -k, then another card",
         );
     }
     if metadata.mode() & 0o200 == 0 {

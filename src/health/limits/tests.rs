@@ -152,6 +152,36 @@ fn power_heat_and_disk_name_their_remedy() {
     assert_eq!(limits.standing().count(), 2);
 }
 
+#[test]
+fn state_in_memory_is_told_at_once_and_once() {
+    let seen = |volatile| {
+        let readings = Readings {
+            state_volatile: volatile,
+            ..Readings::default()
+        };
+        (readings, None)
+    };
+    let mut seconds = vec![seen(Some(true)); 100];
+    seconds.extend([seen(None), seen(Some(true)), seen(Some(false))]);
+    let events = run(&seconds);
+    let told: Vec<(u32, Rule, Change)> = events
+        .iter()
+        .map(|(second, event)| (*second, event.rule, event.change))
+        .collect();
+    assert_eq!(
+        told,
+        [
+            (0, Rule::Volatile, Change::Raised),
+            (102, Rule::Volatile, Change::Cleared),
+        ]
+    );
+    assert!(
+        events[0].1.text.contains("is in memory"),
+        "{}",
+        events[0].1.text
+    );
+}
+
 proptest! {
     /// One seed a stretch of seconds: what any rule sees jumps as it likes.
     #[test]
@@ -165,6 +195,7 @@ proptest! {
                 cpu_percent: amount.map(|amount| amount as f64 / 4.0),
                 oom_kills: amount,
                 throttle: (kind > 0).then(|| Throttle::from_bits(kind as u32)),
+                state_volatile: (kind > 1).then_some(kind > 2),
                 disk: amount.map(|amount| Disk {
                     total_bytes: 200,
                     free_bytes: amount,

@@ -442,6 +442,7 @@ function drawMachine() {
   card('Throughput', `${short(status.samples_per_second)} values/s`, { note: `${status.samples_lost} lost`, warn: status.samples_lost > 0 });
   card('Frames', `${status.scored} scored`, { note: `${status.unscored} without a score`, warn: status.unscored > 0 });
   card('Written', megabytes(health.written_bytes), { note: 'since the start' });
+  if (health.state_volatile) card('State', 'in memory only', { warn: true, note: 'lost with the power: no disk is mounted there' });
   if (health.disk) card('Disk', `${megabytes(health.disk.free_bytes)} free`);
   if (health.oom_kills > 0) card('Killed for memory', `${health.oom_kills} times`, { warn: true, note: 'more memory is needed' });
   if (health.clock_synchronised === false) card('Clock', 'not set by a time server', { warn: true, note: 'times may be wrong' });
