@@ -34,6 +34,7 @@ mod run;
 mod service;
 mod target;
 mod verdict;
+mod waking;
 
 pub use effort::Effort;
 pub use figure::short;

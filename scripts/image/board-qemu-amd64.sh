@@ -15,4 +15,4 @@ root_type=4f68bce3-e8cd-4db1-96e7-fbcaf984b709
 squash_level=6
 
 early_modules="virtio_pci virtio_blk squashfs overlay ext4 i6300esb"
-board_modules="virtio_net virtio_rng virtio_console qemu_fw_cfg xhci-pci usb-storage"
+board_modules="virtio_net virtio_rng virtio_console qemu_fw_cfg xhci-pci usb-storage sd_mod"

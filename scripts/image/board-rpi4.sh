@@ -18,6 +18,6 @@ squash_level=15
 # In the initramfs: the card, the file systems, and the watchdog, so that systemd finds it.
 early_modules="sdhci-iproc bcm2835 gpio-regulator fixed reset-raspberrypi squashfs overlay ext4 bcm2835_wdt"
 # Ethernet, USB, temperature, under-voltage, clock rates, random numbers; serial adapters for sensors.
-board_modules="bcmgenet broadcom mdio-bcm-unimac pcie-brcmstb xhci-pci usb-storage uas
+board_modules="bcmgenet broadcom mdio-bcm-unimac pcie-brcmstb xhci-pci usb-storage uas sd_mod
     bcm2711_thermal raspberrypi-hwmon raspberrypi-cpufreq iproc-rng200
     ftdi_sio cp210x ch341 pl2303 cdc-acm sha256-arm64 sha2-ce"

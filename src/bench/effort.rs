@@ -17,6 +17,8 @@ pub struct Effort {
     pub dense: Duration,
     /// At one row a second.
     pub quiet: Duration,
+    /// A thread that does nothing, after each load.
+    pub wake_up: Duration,
     pub windows: u64,
     pub windows_limit: Duration,
     pub rows: u64,
@@ -30,6 +32,7 @@ impl Effort {
         sustained: Duration::from_secs(60),
         dense: Duration::from_secs(20),
         quiet: Duration::from_secs(30),
+        wake_up: Duration::from_secs(4),
         windows: 1_000_000,
         windows_limit: Duration::from_secs(60),
         rows: 300_000,
@@ -41,6 +44,7 @@ impl Effort {
         sustained: Duration::from_secs(15),
         dense: Duration::from_secs(11),
         quiet: Duration::from_secs(8),
+        wake_up: Duration::from_secs(2),
         windows: 300_000,
         windows_limit: Duration::from_secs(10),
         rows: 100_000,
@@ -55,6 +59,7 @@ impl Effort {
             sustained,
             dense: Duration::ZERO,
             quiet: Duration::ZERO,
+            wake_up: Duration::from_millis(300),
             windows: 5_000,
             windows_limit: Duration::from_secs(10),
             rows: 2_000,

@@ -120,5 +120,6 @@ fn phase() -> Phase {
             error: 0.0,
         }),
         foreign_cores: Some(0.01),
+        wake_up_seconds: Some(25e-6),
     }
 }

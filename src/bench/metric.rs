@@ -133,6 +133,19 @@ fn of_target(id: &str, measured: &EngineOutcome, telemetry: (Option<f64>, &str))
         "slope" => of_sustained(slope),
         "cpu" => of_sustained(|phase| figure(Some(100.0 * phase.cpu_seconds / phase.seconds))),
         "cpu_max" => of_sustained(|phase| figure(most(&phase.readings, |r| r.cpu_percent))),
+        "cpu_waking" => of_sustained(|phase| {
+            let both = phase.wake_up_seconds.zip(phase.wakeups);
+            let Some((seconds, wakeups)) = both else {
+                return Figure::default();
+            };
+            noted(
+                Some(100.0 * seconds * wakeups as f64 / phase.seconds),
+                format!(
+                    "{:.0} us a wake-up of a thread that does nothing",
+                    seconds * 1e6
+                ),
+            )
+        }),
         "latency_mean" => of_sustained(|phase| {
             let age = &phase.latencies.age;
             noted(
@@ -313,6 +326,7 @@ mod tests {
         near("memory", 8.0);
         near("cpu", 2.0);
         near("cpu_max", 3.0);
+        near("cpu_waking", 0.5);
         near("latency_p50", 0.1);
         near("throughput", 100.0);
         near("streamed", 80_000.0);

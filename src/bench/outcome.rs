@@ -119,6 +119,9 @@ pub struct Phase {
     pub rss_slope: Option<Slope>,
     /// Processor time of other programs, in cores.
     pub foreign_cores: Option<f64>,
+    /// Of a thread that does nothing but wake as often as rows come; `None` where they come seldom.
+    #[serde(default)]
+    pub wake_up_seconds: Option<f64>,
 }
 
 /// One look at the service and the machine.

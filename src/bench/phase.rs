@@ -138,6 +138,7 @@ fn phase(plan: Plan, before: &Counts, after: Counts, sums: Sums) -> Phase {
         rss_peak_bytes: sums.rss_peak_bytes,
         cgroup_peak_bytes: None,
         foreign_cores: sums.foreign_cores,
+        wake_up_seconds: None,
     }
 }
 

@@ -20,6 +20,7 @@ use super::replay::replay;
 use super::service::{Service, ServiceError, Setup};
 use super::target::EngineName;
 use super::verdict::{Doubt, verdict};
+use super::waking::wake_up;
 use crate::clock::{Clock, SystemClock};
 use crate::engine::torch::{TorchConfig, locate};
 use crate::health::Probe;
@@ -35,6 +36,9 @@ const ROUND_TRIPS: u64 = 200;
 /// shortly before each row, is in step with it, and its fifth of a core would count as a whole one.
 const SUSTAINED: Duration = Duration::from_micros(9_970);
 const DENSE: Duration = Duration::from_micros(1_003);
+
+/// A mean of fewer says nothing.
+const LEAST_WAKE_UPS: u128 = 20;
 
 #[derive(Debug, thiserror::Error)]
 pub enum BenchError {
@@ -324,7 +328,17 @@ impl Bench<'_> {
         {
             self.miss(label.as_str(), error);
         }
-        measured.phases.extend(watched.phase);
+        let Some(mut phase) = watched.phase else {
+            return;
+        };
+        let times = self.options.effort.wake_up.as_nanos() / plan.period.as_nanos().max(1);
+        if times >= LEAST_WAKE_UPS && !self.interrupt.came() {
+            // Right after, so that it is of the same minute of a shared machine.
+            let times = u32::try_from(times).unwrap_or(u32::MAX);
+            let took = wake_up(plan.period, times);
+            phase.wake_up_seconds = took.map(|took| took.as_secs_f64());
+        }
+        measured.phases.push(phase);
     }
 
     fn model_facts(&self) -> ModelFacts {
