@@ -105,13 +105,16 @@ for package in "$work"/boot-packages/*.deb; do
     basename "$package" | sed 's/%3a/:/; s/\.deb$//; y/_/\t/'
 done >"$work/boot-packages.txt"
 
-# ---- our kernel module, once for each kernel
+# ---- our kernel modules, once for each kernel
 if [ "$board" = rpi4 ]; then
     release=$(ls "$work/boot/usr/lib/modules")
-    module=$cache/tryboot-$release-$(sha256sum packaging/tryboot/*.c | sha256sum | cut -c 1-8).ko
-    [ -s "$module" ] || scripts/tryboot-module.sh "$release" "$module"
-    mkdir -p "$work/modules"
-    cp "$module" "$work/modules/anomalyd-tryboot.ko"
+    made=$cache/modules-$release-$(sha256sum packaging/kernel-modules/*.c | sha256sum | cut -c 1-8)
+    if [ ! -d "$made" ]; then
+        rm -rf "$made.part"
+        scripts/kernel-modules.sh "$release" "$made.part"
+        mv "$made.part" "$made"
+    fi
+    cp -r "$made" "$work/modules"
 fi
 
 # ---- anomalyd

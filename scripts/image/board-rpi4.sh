@@ -17,7 +17,10 @@ squash_level=15
 
 # In the initramfs: the card, the file systems, and the watchdog, so that systemd finds it.
 early_modules="sdhci-iproc bcm2835 gpio-regulator fixed reset-raspberrypi squashfs overlay ext4 bcm2835_wdt"
-# Ethernet, USB, temperature, under-voltage, clock rates, random numbers; serial adapters for sensors.
-board_modules="bcmgenet broadcom mdio-bcm-unimac pcie-brcmstb xhci-pci usb-storage uas sd_mod
-    bcm2711_thermal raspberrypi-hwmon raspberrypi-cpufreq iproc-rng200
+# Ethernet, USB, disks on it, temperature, the processor's clock, random numbers, the green LED; serial adapters for
+# sensors. What the device tree has and the image shall do without: devices_left_out.
+board_modules="genet broadcom mdio-bcm-unimac pcie-brcmstb xhci-pci usb-storage uas sd_mod
+    bcm2711_thermal raspberrypi-cpufreq cpufreq-dt iproc-rng200 leds-gpio
     ftdi_sio cp210x ch341 pl2303 cdc-acm sha256-arm64 sha2-ce"
+# Screen, camera and sound; pins that are free; Bluetooth; USB at the socket of the supply.
+devices_left_out="vc4 v3d vchiq i2c-bcm2835 i2c-mux-pinctrl pwm-bcm2835 hci_uart dwc2 phy-generic"

@@ -41,8 +41,14 @@ modules=$(ls "$boot/usr/lib/modules")
 [ "$(wc -w <<<"$modules")" = 1 ] || { echo "root.sh: not one kernel but: $modules" >&2; exit 1; }
 [ -e "$boot/lib" ] || ln -s usr/lib "$boot/lib"
 depmod -b "$boot" "$modules" 2>/dev/null
-common_modules="zram loop nbd dm-verity vfat exfat nls_ascii nls_cp437 nls_iso8859-1 unix af_packet sha256_generic
+common_modules="zram loop nbd dm-verity vfat exfat nls_ascii nls_cp437 nls_iso8859-1 af_packet sha256_generic
     configfs autofs4 sch_fq_codel tun"
+for module in $early_modules $common_modules $board_modules; do
+    # One that is built in is known, too.
+    modprobe -d "$boot" -S "$modules" --show-depends "$module" >/dev/null 2>&1 && continue
+    echo "root.sh: Debian's kernel $modules has no module $module (scripts/image/board-$board.sh)" >&2
+    exit 1
+done
 files_of() { # what has to be loaded for modules, each once, in order; what is built in has no file
     for module; do
         modprobe -d "$boot" -S "$modules" --show-depends "$module" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p' || true
@@ -52,6 +58,11 @@ files_of() { # what has to be loaded for modules, each once, in order; what is b
 files_of $early_modules $common_modules $board_modules | while read -r file; do
     install -D -m 644 "$file" "$root/usr/lib/modules/$modules/${file#*/modules/"$modules"/}"
 done
+if [ -n "$device_tree" ]; then
+    # shellcheck disable=SC2086  # a list of names
+    scripts/image/drivers.py "$boot/usr/lib/linux-image-$modules/$device_tree" "$boot/usr/lib/modules/$modules/modules.alias" \
+        "$root/usr/lib/modules/$modules" $devices_left_out
+fi
 cp "$boot/usr/lib/modules/$modules"/modules.{builtin,builtin.modinfo,order} "$root/usr/lib/modules/$modules/"
 if [ -d "$work/modules" ]; then
     # Our own, without which a restart does not try the other slot.

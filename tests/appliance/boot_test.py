@@ -106,6 +106,7 @@ class Test:
         self.machine = self.board.start()
         checks_start.first_start(self.report, self.machine)
         if slow:
+            checks_start.firmware_bits(self.report, self.machine)
             checks_start.complete(self.report, self.machine)
             checks_start.shipped_model(self.report, self.machine)
             checks_start.timing(self.report, self.machine)

@@ -95,6 +95,14 @@ def shipped_model(report, machine):
     report.note(machine.look("anomalyd status"))
 
 
+def firmware_bits(report, machine):
+    """What the Raspberry Pi's firmware knows of throttling comes as far as the service."""
+    answer = machine.run("cat /sys/devices/platform/soc/soc:firmware/get_throttled")
+    report.answers("the firmware's bits of throttling are there", answer)
+    report.note(f"get_throttled: {answer.output.strip()}")
+    report.answers("and the service reads them", machine.run("anomalyd status --json | grep -q '\"under_voltage\": *false'"))
+
+
 def safe_default(report, machine):
     """Nothing was provisioned."""
     report.check("no SSH server runs", not machine.run("systemctl is-active ssh.service ssh.socket sshd.service | grep -qx active").ok)

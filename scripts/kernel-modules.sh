@@ -1,18 +1,19 @@
 #!/bin/bash
-# Builds the kernel module that hands the tryboot flag to the Raspberry Pi's firmware
-# (packaging/tryboot), for one kernel of Debian 13 for arm64.
+# Builds the kernel modules of packaging/kernel-modules for one kernel of Debian 13 for arm64: what the
+# Raspberry Pi's own kernel can and Debian's cannot.
 #
-#   scripts/tryboot-module.sh RELEASE OUT.ko     RELEASE as `uname -r` says it: 6.12.118+deb13-arm64
+#   scripts/kernel-modules.sh RELEASE FOLDER     RELEASE as `uname -r` says it: 6.12.118+deb13-arm64
 #
 # Cross-compiles with Debian 13's own compiler, for the kernel wants the one that it was built by; it and
-# the kernel's headers are unpacked into a temporary folder (about 700 MB). The same sources give the same file.
+# the kernel's headers are unpacked into a temporary folder (about 700 MB). The same sources give the same files.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 . scripts/packages.sh
 
-release=${1:?usage: scripts/tryboot-module.sh RELEASE OUT.ko} out=${2:?usage: scripts/tryboot-module.sh RELEASE OUT.ko}
+usage='usage: scripts/kernel-modules.sh RELEASE FOLDER'
+release=${1:?$usage} out=${2:?$usage}
 flavour=${release##*-} series=${release%-*}
-[ "$flavour" = arm64 ] || { echo "tryboot-module.sh: '$release' is no kernel of Debian for arm64" >&2; exit 2; }
+[ "$flavour" = arm64 ] || { echo "kernel-modules.sh: '$release' is no kernel of Debian for arm64" >&2; exit 2; }
 need_packages mmdebstrap
 
 work=$(mktemp -d)
@@ -25,11 +26,13 @@ as_root mmdebstrap --quiet --variant=apt --architectures=amd64,arm64 \
     --customize-hook='for package in "$1"/linux-headers-*.deb; do dpkg-deb -x "$package" "$1"; done' \
     trixie "$root"
 as_root mkdir "$root/module"
-as_root cp packaging/tryboot/anomalyd-tryboot.c "$root/module/"
-echo 'obj-m := anomalyd-tryboot.o' | as_root tee "$root/module/Makefile" >/dev/null
+as_root cp packaging/kernel-modules/*.c "$root/module/"
+for source in packaging/kernel-modules/*.c; do
+    echo "obj-m += $(basename "$source" .c).o"
+done | as_root tee "$root/module/Makefile" >/dev/null
 as_root chroot "$root" make -s -C "/usr/src/linux-headers-$release" M=/module \
     ARCH=arm64 CROSS_COMPILE=aarch64-linux-gnu- CC=aarch64-linux-gnu-gcc-14 KCFLAGS=-Werror modules
-mkdir -p "$(dirname "$out")"
-as_root chroot "$root" aarch64-linux-gnu-strip --strip-debug /module/anomalyd-tryboot.ko
-cp "$root/module/anomalyd-tryboot.ko" "$out"
-echo "tryboot-module.sh: $out for $release"
+as_root chroot "$root" sh -c 'exec aarch64-linux-gnu-strip --strip-debug /module/*.ko'
+mkdir -p "$out"
+cp "$root"/module/*.ko "$out"
+echo "kernel-modules.sh: $(cd "$out" && echo *.ko) for $release"
