@@ -16,46 +16,16 @@ clock) it knows nothing.
 
 import fnmatch
 import os
-import struct
 import sys
 
-BEGIN_NODE, END_NODE, PROPERTY, END = 1, 2, 3, 9
-
-
-def nodes(tree):
-    """(path, {property: bytes}) of a flattened device tree (Devicetree Specification 0.4, chapter 5)."""
-    magic, _, structure, strings = struct.unpack_from(">4I", tree)
-    if magic != 0xD00DFEED:
-        sys.exit("drivers.py: that is no device tree")
-    at, open_nodes, found = structure, [], []
-    while True:
-        (token,) = struct.unpack_from(">I", tree, at)
-        at += 4
-        if token == BEGIN_NODE:
-            end = tree.index(b"\0", at)
-            above = open_nodes[-1][0] if open_nodes else ""
-            open_nodes.append((f"{above}/{tree[at:end].decode()}".replace("//", "/"), {}))
-            at = (end + 4) & ~3
-        elif token == PROPERTY:
-            length, name = struct.unpack_from(">II", tree, at)
-            name = tree[strings + name : tree.index(b"\0", strings + name)].decode()
-            open_nodes[-1][1][name] = tree[at + 8 : at + 8 + length]
-            at = (at + 8 + length + 3) & ~3
-        elif token == END_NODE:
-            found.append(open_nodes.pop())
-        elif token == END:
-            return found
-
-
-def texts(value):
-    return value.rstrip(b"\0").decode().split("\0")
+from device_tree import nodes, texts
 
 
 def devices(tree):
     """(path, modalias) of each device that is on."""
     all_nodes = nodes(tree)
-    off = [path for path, has in all_nodes if texts(has.get("status", b"okay")) not in (["okay"], ["ok"])]
-    for path, has in sorted(all_nodes):
+    off = [path for path, has in all_nodes.items() if texts(has.get("status", b"okay")) not in (["okay"], ["ok"])]
+    for path, has in sorted(all_nodes.items()):
         if "compatible" in has and not any((path + "/").startswith(there + "/") for there in off):
             name = path.rsplit("/", 1)[-1].split("@")[0]
             kind = texts(has.get("device_type", b"(null)"))[0]
@@ -64,8 +34,11 @@ def devices(tree):
 
 def main():
     tree, aliases, folder, *left_out = sys.argv[1:]
-    with open(tree, "rb") as file:
-        found = list(devices(file.read()))
+    try:
+        with open(tree, "rb") as file:
+            found = list(devices(file.read()))
+    except ValueError as error:
+        sys.exit(f"drivers.py: {tree}: {error}")
     with open(aliases) as file:
         lines = [line.split() for line in file]
     patterns = [(line[1], line[2]) for line in lines if len(line) == 3 and line[1].startswith("of:")]

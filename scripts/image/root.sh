@@ -43,16 +43,12 @@ modules=$(ls "$boot/usr/lib/modules")
 depmod -b "$boot" "$modules" 2>/dev/null
 common_modules="zram loop nbd dm-verity vfat exfat nls_ascii nls_cp437 nls_iso8859-1 af_packet sha256_generic
     configfs autofs4 sch_fq_codel tun"
-for module in $early_modules $common_modules $board_modules; do
-    # One that is built in is known, too.
-    modprobe -d "$boot" -S "$modules" --show-depends "$module" >/dev/null 2>&1 && continue
-    echo "root.sh: Debian's kernel $modules has no module $module (scripts/image/board-$board.sh)" >&2
-    exit 1
-done
 files_of() { # what has to be loaded for modules, each once, in order; what is built in has no file
     for module; do
-        modprobe -d "$boot" -S "$modules" --show-depends "$module" 2>/dev/null | sed -n 's/^insmod \([^ ]*\).*/\1/p' || true
-    done | awk '!seen[$0]++'
+        modprobe -d "$boot" -S "$modules" --show-depends "$module" 2>/dev/null && continue
+        echo "root.sh: Debian's kernel $modules has no module $module (scripts/image/board-$board.sh)" >&2
+        exit 1
+    done | sed -n 's/^insmod \([^ ]*\).*/\1/p' | awk '!seen[$0]++'
 }
 # shellcheck disable=SC2086  # lists of names
 files_of $early_modules $common_modules $board_modules | while read -r file; do

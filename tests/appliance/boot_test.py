@@ -49,10 +49,10 @@ class Test:
         self.machine = None
         self._made = None
 
-    def new_board(self, card, name):
+    def new_board(self, card, name, forward=None):
         folder = os.path.join(self.work, name)
         os.makedirs(folder, exist_ok=True)
-        return machine.Board(self.options.board, card, folder, (self.port, checks_provision.ADDRESS, 22))
+        return machine.Board(self.options.board, card, folder, forward or (self.port, checks_provision.ADDRESS, 22))
 
     def on(self):
         if self.machine is None:
@@ -185,9 +185,8 @@ class Test:
     def lost_data(self):
         self.off()
         card = self.fresh.copy_to(os.path.join(self.work, "lost.img"))
-        board = self.new_board(card, "lost")
-        board.forward = (free_port(), checks_lost_data.ADDRESS, 8080)
-        checks_lost_data.lost_data(self.report, board)
+        forward = (free_port(), checks_lost_data.ADDRESS, 8080)
+        checks_lost_data.lost_data(self.report, self.new_board(card, "lost", forward))
         os.remove(card.path)
 
     def pulls(self):

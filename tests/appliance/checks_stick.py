@@ -54,7 +54,7 @@ def sticks(report, machine, folder, stranger, good, number):
     machine.plug(stick(os.path.join(folder, "stranger.img"), stranger, "vfat"))
     report.answers("a stick with an update signed by somebody else is refused", waited("signature verification failed"))
     report.answers("and the unit says so", machine.run(
-        f"for i in $(seq 30); do systemctl --failed --no-legend --plain | grep -q ^usb-update@ && exit; sleep 1; done; exit 1"))
+        "for i in $(seq 30); do systemctl --failed --no-legend --plain | grep -q ^usb-update@ && exit; sleep 1; done; exit 1"))
     report.same("nothing was written", checks_update.written(machine), sums)
     machine.unplug()
     machine.run("systemctl reset-failed")

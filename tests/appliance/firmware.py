@@ -1,14 +1,19 @@
 """Plays the Raspberry Pi's firmware, which qemu has not: which partition of a card starts, with
-which kernel, initramfs, device tree and command line. Stands alone; reads through a card of card.py.
+which kernel, initramfs, device tree and command line. Reads through a card of card.py. Imports
+device_tree of scripts/image.
 
 What is played is what docs/decisions/0017-card-layout.md relies on: autoboot.txt with tryboot_a_b,
 the filters of config.txt, and the one-shot tryboot flag. What the firmware does not know is an
 error here, so that a slip in those files cannot pass unseen.
 """
 
+import os
 import re
-import struct
+import sys
 from dataclasses import dataclass, field
+
+sys.path.append(os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/image"))
+import device_tree
 
 # The firmware reads no more of it.
 AUTOBOOT_BYTES = 512
@@ -154,29 +159,12 @@ def decoded(content, name):
 
 
 def bootargs(blob):
-    """/chosen/bootargs of a device tree, '' without one. (Devicetree Specification, chapter 5)"""
-    magic, _, structure, strings = struct.unpack_from(">4I", blob)
-    if magic != 0xD00DFEED:
-        raise FirmwareError("the device tree is none")
-    at, path = structure, []
-    while True:
-        (token,) = struct.unpack_from(">I", blob, at)
-        at += 4
-        if token == 1:  # a node begins
-            end = blob.index(b"\0", at)
-            path.append(blob[at:end].decode())
-            at = (end + 4) & ~3
-        elif token == 2:  # and ends
-            path.pop()
-        elif token == 3:  # a property
-            length, name = struct.unpack_from(">2I", blob, at)
-            at += 8
-            name = blob[strings + name : blob.index(b"\0", strings + name)].decode()
-            if path == ["", "chosen"] and name == "bootargs":
-                return blob[at : at + length].rstrip(b"\0").decode()
-            at = (at + length + 3) & ~3
-        elif token != 4:
-            return ""
+    """/chosen/bootargs of a device tree, '' without one."""
+    try:
+        chosen = device_tree.nodes(blob).get("/chosen", {})
+    except ValueError as error:
+        raise FirmwareError(str(error)) from None
+    return chosen.get("bootargs", b"").rstrip(b"\0").decode()
 
 
 def asked_at_restart(console):

@@ -1,11 +1,12 @@
 """Tests of scripts/image/drivers.py on a made-up board; run by scripts/boot-test.sh before it boots anything."""
 
 import os
-import struct
 import subprocess
 import sys
 import tempfile
 import unittest
+
+from made_up_tree import tree
 
 DRIVERS = os.path.join(os.path.dirname(os.path.abspath(__file__)), "../../scripts/image/drivers.py")
 
@@ -15,25 +16,6 @@ alias of:N*T*Cmade,net net_driver
 alias of:N*T*Cmade,screen screen_driver
 alias pci:v000014E4d* other
 """
-
-
-def tree(nodes):
-    """A flattened device tree of nodes below the root: {name: {property: bytes}}."""
-    names, body = b"", b""
-
-    def padded(content):
-        return content + bytes(-len(content) % 4)
-
-    body += struct.pack(">I", 1) + padded(b"\0")
-    for node, properties in nodes.items():
-        body += struct.pack(">I", 1) + padded(node.encode() + b"\0")
-        for name, value in properties.items():
-            body += struct.pack(">III", 3, len(value), len(names)) + padded(value)
-            names += name.encode() + b"\0"
-        body += struct.pack(">I", 2)
-    body += struct.pack(">II", 2, 9)
-    head = 40
-    return struct.pack(">10I", 0xD00DFEED, head + len(body) + len(names), head, head + len(body), head, 17, 16, 0, len(names), len(body)) + body + names
 
 
 class Drivers(unittest.TestCase):

@@ -11,6 +11,7 @@ import tempfile
 import unittest
 
 import firmware
+import made_up_tree
 import powercut
 from card import Card
 
@@ -38,13 +39,7 @@ def layer_file(name):
 
 def tree(arguments=None):
     """A device tree with /chosen, and bootargs in it if any."""
-    strings = b"bootargs\0"
-    body = struct.pack(">I4x", 1) + struct.pack(">I", 1) + b"chosen\0\0"
-    if arguments is not None:
-        value = arguments.encode() + b"\0"
-        body += struct.pack(">3I", 3, len(value), 0) + value + bytes(-len(value) % 4)
-    body += struct.pack(">3I", 2, 2, 9)
-    return struct.pack(">10I", 0xD00DFEED, 40 + len(body) + len(strings), 40, 40 + len(body), 40, 17, 16, 0, len(strings), len(body)) + body + strings
+    return made_up_tree.tree({"chosen": {} if arguments is None else {"bootargs": arguments.encode() + b"\0"}})
 
 
 def layer_card(**changes):
