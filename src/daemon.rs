@@ -2,6 +2,7 @@
 //!
 //! ```text
 //! sources (tokio tasks) ─► SampleQueue ─► infer thread: Stream ─► out threads: a sink each
+//!        a socket's clients ───┘
 //! ```
 //!
 //! A session is what runs. A reload prepares the next one completely, on a thread of its own, while

@@ -1,6 +1,7 @@
 //! Stage 2: where samples come from. A [`Source`] turns what devices, gateways and files deliver
 //! into [`Sample`](crate::frame::Sample)s of the model's sensors and puts them into the one
-//! [`SampleQueue`] that the inference thread empties.
+//! [`SampleQueue`] that the inference thread empties; the clients of a socket it reads itself meanwhile
+//! ([`Direct`]).
 //!
 //! Imports `frame` and `clock`. Rules that hold for every source:
 //! - The samples of one message or line stay together in the queue (one *row*).
@@ -13,6 +14,7 @@
 //!   MQTT, whose broker waits for nobody, lets the queue drop its oldest rows and count them.
 
 pub mod csv;
+pub mod direct;
 pub mod intake;
 pub mod json;
 pub mod lines;
@@ -38,7 +40,8 @@ use tokio::sync::watch;
 
 use crate::clock::Clock;
 
-pub use queue::{Ingested, Popped, SampleQueue};
+pub use direct::{Direct, Went};
+pub use queue::{Ingested, Lent, Popped, SampleQueue};
 pub use status::{SourceCounters, SourceState, SourceStatus};
 
 /// Something that delivers samples until it ends or is told to stop.

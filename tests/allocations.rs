@@ -1,6 +1,6 @@
 //! Nothing is allocated for a sample in steady state, from the text of a row to its score.
 //!
-//! Covered: NDJSON lines and the queue into a live stream, CSV rows into a stream that judges
+//! Covered: NDJSON lines from a client of the socket, through the queue into a live stream, CSV rows into a stream that judges
 //! ahead as `replay` does; both with the native engine, three heads and the watch for silent sensors.
 //! Not covered: alarms themselves (rare), the torch engine (its worker's pipes), MQTT's client.
 
@@ -10,6 +10,8 @@
 use std::alloc::{GlobalAlloc, Layout, System};
 use std::cell::Cell;
 use std::fmt::Write as _;
+use std::io::Write as _;
+use std::os::unix::net::UnixStream;
 use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
@@ -19,8 +21,8 @@ use anomalyd::engine::torch::TorchConfig;
 use anomalyd::frame::Timestamp;
 use anomalyd::frame::align::AlignConfig;
 use anomalyd::ingest::csv::{BadValues, ColumnMap, CsvOptions, CsvReader};
-use anomalyd::ingest::ndjson::rows::NdjsonRows;
-use anomalyd::ingest::{SampleQueue, SensorIndex, SourceContext, SourceStatus};
+use anomalyd::ingest::ndjson::NdjsonSource;
+use anomalyd::ingest::{Popped, SampleQueue, SensorIndex, Source, SourceContext, SourceStatus};
 use anomalyd::model::ModelFile;
 use anomalyd::pipeline::{
     EngineChoice, Happening, Outcome, Pipeline, PipelineConfig, Stream, open_engine,
@@ -113,20 +115,36 @@ fn a_live_stream_allocates_nothing() {
     let model = model();
     let mut stream = stream(&model);
     let names = model.manifest.sensor_names();
+    let (stop, stopped) = tokio::sync::watch::channel(false);
     let ctx = SourceContext {
         sensors: Arc::new(SensorIndex::new(&names)),
         queue: Arc::new(SampleQueue::new(1000)),
         clock: Arc::new(SystemClock),
         status: Arc::new(SourceStatus::new("test")),
-        stop: tokio::sync::watch::channel(false).1,
+        stop: stopped,
     };
-    let mut rows = NdjsonRows::new(&ctx, TimeZone::UTC);
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.sock");
+    let source = Box::new(NdjsonSource::socket(path.clone(), TimeZone::UTC));
     let mut buffer = ctx.queue.buffer();
+    let queue = Arc::clone(&ctx.queue);
+    // It accepts the client in a thread of its own, and the thread that takes samples reads.
+    let serving = std::thread::spawn(move || {
+        let runtime = tokio::runtime::Builder::new_current_thread()
+            .enable_all()
+            .build();
+        runtime.unwrap().block_on(source.run(ctx)).unwrap();
+    });
+    let mut client = loop {
+        match UnixStream::connect(&path) {
+            Ok(client) => break client,
+            Err(_) => std::thread::sleep(Duration::from_millis(1)),
+        }
+    };
     let (mut scored, mut alarms) = (0, 0);
     let mut judge = |line: &[u8]| {
-        rows.read_line(line, Timestamp::EPOCH, &"test");
-        rows.intake.push();
-        ctx.queue.pop_wait(&mut buffer, Duration::ZERO);
+        client.write_all(line).unwrap();
+        while queue.pop_wait(&mut buffer, Duration::from_secs(60)) != Popped::Samples {}
         for ingested in &buffer {
             stream.push(
                 ingested.sample,
@@ -145,6 +163,8 @@ fn a_live_stream_allocates_nothing() {
     let allocated = allocations(|| late.iter().for_each(|line| judge(line)));
     assert_eq!(scored, WARM_UP + FRAMES - (model.manifest.window - 1));
     assert_eq!((alarms, allocated), (0, 0));
+    stop.send(true).unwrap();
+    serving.join().unwrap();
 }
 
 #[test]

@@ -242,6 +242,68 @@ async fn any_number_of_clients_write_to_a_socket() {
 }
 
 #[tokio::test]
+async fn clients_faster_than_they_are_worked_off_lose_nothing() {
+    const ROWS: u32 = 10_000;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ingest.sock");
+    let running = start(socket_source(&path), &["a", "b"], CLOCK, 16);
+    running.connected().await;
+    let writers = ["a", "b"].map(|sensor| {
+        let mut client = UnixStream::connect(&path).unwrap();
+        std::thread::spawn(move || {
+            for row in 0..ROWS {
+                // The last line has no end; its client's end is.
+                let end = if row + 1 < ROWS { "\n" } else { "" };
+                write!(client, "{{\"{sensor}\": {row}}}{end}").unwrap();
+            }
+        })
+    });
+    let queue = Arc::clone(&running.queue);
+    let consumer = tokio::task::spawn_blocking(move || {
+        let mut buf = queue.buffer();
+        let mut next = [0; 2];
+        while next != [ROWS; 2] {
+            assert_eq!(queue.pop_wait(&mut buf, PATIENCE), Popped::Samples);
+            for ingested in &buf {
+                let next = &mut next[ingested.sample.sensor];
+                assert_eq!(ingested.sample.value, f64::from(*next));
+                *next += 1;
+            }
+        }
+        queue.dropped()
+    });
+    assert_eq!(consumer.await.unwrap(), 0);
+    for writer in writers {
+        writer.join().unwrap();
+    }
+    assert!(running.stop().await.is_empty());
+}
+
+#[tokio::test]
+async fn a_stop_leaves_what_clients_were_read_in_the_queue() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("ingest.sock");
+    let running = start(socket_source(&path), &["a"], CLOCK, 3);
+    running.connected().await;
+    let mut client = UnixStream::connect(&path).unwrap();
+    client
+        .write_all(b"{\"a\": 1}\n{\"a\": 2}\n{\"a\": 3}\n{\"a\": 4}\n{\"a\": 5}\n{\"a\": 6")
+        .unwrap();
+    // Nobody takes samples, as while a model is fitted: all is read, and three have room.
+    let queue = Arc::clone(&running.queue);
+    let reader = tokio::task::spawn_blocking(move || {
+        let begin = Instant::now();
+        while queue.len() < 3 && begin.elapsed() < PATIENCE {
+            queue.wait_closed(Duration::from_millis(5));
+        }
+    });
+    reader.await.unwrap();
+    let queue = Arc::clone(&running.queue);
+    assert_eq!(running.stop().await, [(0, 3.0), (0, 4.0), (0, 5.0)]);
+    assert_eq!(queue.dropped(), 2);
+}
+
+#[tokio::test]
 async fn more_clients_than_the_limit_are_turned_away() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("ingest.sock");

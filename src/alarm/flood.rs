@@ -128,7 +128,12 @@ impl FloodControl {
 
     /// g: how much more than the threshold a score must reach to raise an alarm now.
     pub fn gain(&self) -> f64 {
-        GAIN_A_LEVEL.powf((self.level - FREE_LEVEL).max(0.0))
+        let above = self.level - FREE_LEVEL;
+        match above > 0.0 {
+            true => GAIN_A_LEVEL.powf(above),
+            // Nearly always, and for each frame: without the power, which takes as long as a sensor's charts.
+            false => 1.0,
+        }
     }
 
     /// v `[F]`: by how many halvings each sensor is turned down.

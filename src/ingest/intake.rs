@@ -20,7 +20,7 @@ const BETWEEN_COMPLAINTS: Duration = Duration::from_secs(60);
 /// Unknown names that are remembered, and so named in the log.
 const UNKNOWN_NAMES: usize = 256;
 /// How long, in all, rows are waited with for room after a stop; a source ends within a second.
-const PATIENCE_AT_STOP: Duration = Duration::from_millis(700);
+pub(super) const PATIENCE_AT_STOP: Duration = Duration::from_millis(700);
 /// Characters of a foreign text that are shown in the log.
 const SHOWN_CHARACTERS: usize = 48;
 
@@ -121,6 +121,11 @@ impl Intake {
         self.row.clear();
     }
 
+    /// The row; the next one is empty.
+    pub fn take(&mut self) -> Vec<Sample> {
+        std::mem::take(&mut self.row)
+    }
+
     /// Samples in the row.
     pub fn len(&self) -> usize {
         self.row.len()
@@ -149,13 +154,23 @@ impl Intake {
                 let until = *self
                     .patient_until
                     .get_or_insert_with(|| Instant::now() + PATIENCE_AT_STOP);
-                let pushed = self.queue.push_row_waiting(&self.row);
-                if tokio::time::timeout_at(until.into(), pushed).await.is_err() {
-                    self.queue.push_row(&self.row);
-                }
+                push_until(&self.queue, &self.row, until).await;
             }
         }
         self.row.clear();
+    }
+
+    /// Queues the row if there is room for it now; else it stays in `row` for later, and the answer is
+    /// false. For a [`Direct`](super::Direct) stream.
+    pub fn try_push(&mut self, row: &mut Vec<Sample>) -> bool {
+        if self.row.is_empty() || self.queue.try_push(&self.row) {
+            self.row.clear();
+            return true;
+        }
+        // What `row` was is the next row's memory.
+        std::mem::swap(row, &mut self.row);
+        self.row.clear();
+        false
     }
 
     fn complain_of_value(
@@ -187,6 +202,14 @@ impl Intake {
             // Reported as missing by the source itself: not a mistake, and it may last for days.
             debug!(target: target, "{origin}: sensor {name}: missing ({shown}){unsaid}");
         }
+    }
+}
+
+/// Queues `row` once there is room for it, or when it is `until`; then the oldest rows make room.
+pub(super) async fn push_until(queue: &SampleQueue, row: &[Sample], until: Instant) {
+    let pushed = queue.push_row_waiting(row);
+    if tokio::time::timeout_at(until.into(), pushed).await.is_err() {
+        queue.push_row(row);
     }
 }
 

@@ -10,8 +10,10 @@
 //! the start of the device. A line without a time, or with one that cannot be read, is dated by
 //! its arrival.
 //!
+//! The inference thread reads the clients of a socket itself; stdin is read here.
 //! Imports `frame` and its siblings of stage ingest.
 
+mod client;
 pub mod rows;
 mod socket;
 mod stdin;
@@ -23,11 +25,10 @@ use std::sync::Arc;
 
 use jiff::tz::TimeZone;
 use tokio::io::{AsyncRead, AsyncReadExt};
-use tokio::sync::{Mutex, watch};
 
 use super::lines::{LINE_BYTES, Line, LineBuffer};
 use super::{IngestError, Source, SourceContext, SourceFuture, SourceState, stopped};
-use crate::clock::Clock;
+use crate::frame::Timestamp;
 use rows::NdjsonRows;
 
 const LOG_TARGET: &str = "in-ndjson";
@@ -86,22 +87,20 @@ impl NdjsonSource {
     }
 
     async fn read(self, ctx: SourceContext) -> Result<(), IngestError> {
-        let stream = Stream {
-            rows: Arc::new(Mutex::new(NdjsonRows::new(&ctx, self.zone))),
-            clock: Arc::clone(&ctx.clock),
-            stop: ctx.stop.clone(),
-        };
+        let rows = NdjsonRows::new(&ctx, self.zone);
         let read_error = |source| IngestError::Read {
             what: self.name.clone(),
             source,
         };
         let reader = match self.input {
-            Input::Socket(path) => return socket::serve(path, stream, &ctx).await,
+            Input::Socket(path) => return socket::serve(path, rows, &ctx).await,
             Input::Stdin => stdin::open().map_err(read_error)?,
             Input::Reader(reader) => reader,
         };
         ctx.status.set_state(SourceState::Connected);
-        stream.read(reader, &self.name).await.map_err(read_error)
+        read(reader, rows, &ctx, &self.name)
+            .await
+            .map_err(read_error)
     }
 }
 
@@ -120,58 +119,61 @@ impl Source for NdjsonSource {
     }
 }
 
-/// What reading a stream of lines needs; one a client, with the rows shared.
-#[derive(Clone)]
-struct Stream {
-    rows: Arc<Mutex<NdjsonRows>>,
-    clock: Arc<dyn Clock + Send + Sync>,
-    stop: watch::Receiver<bool>,
-}
-
-impl Stream {
-    /// Queues every line of `reader` until its end or a stop.
-    async fn read(
-        mut self,
-        mut reader: impl AsyncRead + Unpin,
-        place: &(dyn fmt::Display + Sync),
-    ) -> io::Result<()> {
-        let mut lines = LineBuffer::default();
-        let mut chunk = vec![0; CHUNK_BYTES];
-        loop {
-            let read = tokio::select! {
-                biased;
-                () = stopped(&mut self.stop) => return Ok(()),
-                read = reader.read(&mut chunk) => read?,
-            };
-            lines.feed(&chunk[..read]);
-            let now = self.clock.now();
-            let mut rows = self.rows.lock().await;
-            loop {
-                let number = lines.number() + 1;
-                let next = match lines.next_line() {
-                    None if read == 0 => lines.last_line(),
-                    next => next,
-                };
-                let origin = Origin { place, number };
-                match next {
-                    None => break,
-                    Some(Line::Whole(line)) => rows.read_line(line, now, &origin),
-                    Some(Line::TooLong) => rows.intake.complain(&format_args!(
-                        "{origin}: a line of more than {LINE_BYTES} bytes was dropped"
-                    )),
-                }
-                rows.intake.push_patiently(&mut self.stop).await;
-            }
-            if read == 0 {
-                return Ok(());
-            }
+/// Queues every line of `reader` until its end or a stop.
+async fn read(
+    mut reader: impl AsyncRead + Unpin,
+    mut rows: NdjsonRows,
+    ctx: &SourceContext,
+    place: &str,
+) -> io::Result<()> {
+    let mut stop = ctx.stop.clone();
+    let mut lines = LineBuffer::default();
+    let mut chunk = vec![0; CHUNK_BYTES];
+    loop {
+        let read = tokio::select! {
+            biased;
+            () = stopped(&mut stop) => return Ok(()),
+            read = reader.read(&mut chunk) => read?,
+        };
+        lines.feed(&chunk[..read]);
+        let now = ctx.clock.now();
+        while read_row(&mut rows, &mut lines, read == 0, now, place) {
+            rows.intake.push_patiently(&mut stop).await;
+        }
+        if read == 0 {
+            return Ok(());
         }
     }
 }
 
+/// Makes a row of the next line, which may be none where the line is bad; `at_end` also of a last one
+/// without an end. False when there is no line.
+fn read_row(
+    rows: &mut NdjsonRows,
+    lines: &mut LineBuffer,
+    at_end: bool,
+    now: Timestamp,
+    place: &str,
+) -> bool {
+    let number = lines.number() + 1;
+    let next = match lines.next_line() {
+        None if at_end => lines.last_line(),
+        next => next,
+    };
+    let origin = Origin { place, number };
+    match next {
+        None => return false,
+        Some(Line::Whole(line)) => rows.read_line(line, now, &origin),
+        Some(Line::TooLong) => rows.intake.complain(&format_args!(
+            "{origin}: a line of more than {LINE_BYTES} bytes was dropped"
+        )),
+    }
+    true
+}
+
 /// `stdin:17`
 struct Origin<'a> {
-    place: &'a (dyn fmt::Display + Sync),
+    place: &'a str,
     number: u64,
 }
 

@@ -1,15 +1,17 @@
-//! The bounded queue between the asynchronous sources and the one inference thread.
+//! The bounded queue between the sources and the one inference thread.
 //!
 //! Holds samples, not rows, so that nothing is allocated a row: the last sample of a row is
-//! marked. Imports `frame` only.
+//! marked. Imports `frame` and its sibling `direct`.
 
 use std::collections::VecDeque;
+use std::io;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::time::{Duration, Instant};
 
 use tokio::sync::Notify;
 
+use super::direct::{Direct, Streams};
 use crate::frame::Sample;
 
 /// A sample on its way from a source to the inference thread.
@@ -38,8 +40,10 @@ pub enum Popped {
 pub struct SampleQueue {
     capacity: usize,
     state: Mutex<State>,
-    /// Wakes the inference thread.
+    /// Wakes the inference thread, unless it waits for streams.
     filled: Condvar,
+    /// What the inference thread reads itself while it waits, once there was any.
+    streams: OnceLock<Streams>,
     /// Wakes sources that wait for room.
     emptied: Notify,
     dropped: AtomicU64,
@@ -53,6 +57,8 @@ struct State {
     wanted: usize,
     /// A source waits for room: what is there has to do, however few.
     crowded: bool,
+    /// The inference thread waits for streams, too.
+    looking: bool,
 }
 
 /// More than any queue holds.
@@ -91,8 +97,10 @@ impl SampleQueue {
                 woken: false,
                 wanted: NOBODY,
                 crowded: false,
+                looking: false,
             }),
             filled: Condvar::new(),
+            streams: OnceLock::new(),
             emptied: Notify::new(),
             dropped: AtomicU64::new(0),
         }
@@ -123,12 +131,58 @@ impl SampleQueue {
             }
         }
         self.count_dropped(dropped);
-        let enough = state.append(row);
-        drop(state);
-        if enough {
-            // Not before: whoever wakes would wait for the lock next.
-            self.filled.notify_one();
+        if state.append(row) {
+            self.notify(state);
         }
+    }
+
+    /// As [`SampleQueue::push_row`], but leaves the row out where there is no room, and says so with
+    /// false. For [`Direct`] streams: it wakes nobody, as who reads them is who empties the queue.
+    pub fn try_push(&self, row: &[Sample]) -> bool {
+        let fitting = self.newest_of(row);
+        let mut state = self.lock();
+        if state.closed {
+            drop(state);
+            self.count_dropped(row.len());
+            return true;
+        }
+        if self.capacity - state.samples.len() < fitting.len() {
+            state.crowded = true;
+            return false;
+        }
+        state.append(fitting);
+        drop(state);
+        self.count_dropped(row.len() - fitting.len());
+        true
+    }
+
+    #[cfg(test)]
+    pub(super) fn streams(&self) -> Option<&Streams> {
+        self.streams.get()
+    }
+
+    /// Has the inference thread read `stream` itself from now on, while it waits for samples. It ends with
+    /// the stream, or when what is returned is dropped: after that, nothing of it is read.
+    ///
+    /// # Errors
+    /// The process has no file descriptor left.
+    pub fn read_directly(self: &Arc<Self>, stream: Arc<dyn Direct>) -> io::Result<Lent> {
+        let streams = match self.streams.get() {
+            Some(streams) => streams,
+            None => {
+                let new = Streams::new()?;
+                let streams = self.streams.get_or_init(|| new);
+                // From its wait for samples alone.
+                self.wake();
+                streams
+            }
+        };
+        let key = streams.add(Arc::clone(&stream))?;
+        Ok(Lent {
+            queue: Arc::clone(self),
+            key,
+            stream,
+        })
     }
 
     /// As [`SampleQueue::push_row`], but waits for room instead of dropping what is there.
@@ -147,17 +201,15 @@ impl SampleQueue {
                     return;
                 }
                 if self.capacity - state.samples.len() >= row.len() {
-                    let enough = state.append(row);
-                    drop(state);
-                    if enough {
-                        self.filled.notify_one();
+                    if state.append(row) {
+                        self.notify(state);
                     }
                     return;
                 }
                 // Whether the inference thread waits now or begins to later.
                 state.crowded = true;
                 if state.wanted != NOBODY {
-                    self.filled.notify_one();
+                    self.notify(state);
                 }
             }
             emptied.await;
@@ -176,18 +228,12 @@ impl SampleQueue {
         buf.clear();
         let mut state = self.lock();
         state.wanted = wanted.min(self.capacity / 2).max(1);
-        let (mut state, _) = self
-            .filled
-            .wait_timeout_while(state, timeout, |state| {
-                state.samples.len() < state.wanted
-                    && !state.crowded
-                    && !state.closed
-                    && !state.woken
-            })
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait(state, timeout, |state| {
+            state.samples.len() >= state.wanted || state.crowded || state.closed || state.woken
+        });
         state.woken = false;
         state.wanted = NOBODY;
-        state.crowded = false;
+        let crowded = std::mem::take(&mut state.crowded);
         if state.samples.is_empty() {
             return if state.closed {
                 Popped::Closed
@@ -197,16 +243,15 @@ impl SampleQueue {
         }
         buf.extend(state.samples.drain(..));
         drop(state);
-        self.emptied.notify_waiters();
+        if crowded {
+            self.emptied.notify_waiters();
+        }
         Popped::Samples
     }
 
     /// Waits up to `timeout` for the end of all samples or other news, and leaves what is queued.
     pub fn wait_closed(&self, timeout: Duration) -> Popped {
-        let (mut state, _) = self
-            .filled
-            .wait_timeout_while(self.lock(), timeout, |state| !state.closed && !state.woken)
-            .unwrap_or_else(PoisonError::into_inner);
+        let mut state = self.wait(self.lock(), timeout, |state| state.closed || state.woken);
         state.woken = false;
         match state.closed {
             true => Popped::Closed,
@@ -214,16 +259,63 @@ impl SampleQueue {
         }
     }
 
+    /// Waits up to `timeout` until there is `enough`, and reads streams meanwhile, at least once.
+    fn wait<'queue>(
+        &'queue self,
+        mut state: MutexGuard<'queue, State>,
+        timeout: Duration,
+        enough: impl Fn(&State) -> bool,
+    ) -> MutexGuard<'queue, State> {
+        let Some(streams) = self.streams.get() else {
+            let waited = self
+                .filled
+                .wait_timeout_while(state, timeout, |state| !enough(state));
+            return waited.unwrap_or_else(PoisonError::into_inner).0;
+        };
+        let begin = Instant::now();
+        let mut left = timeout;
+        loop {
+            drop(state);
+            streams.go_on(self);
+            state = self.lock();
+            if enough(&state) {
+                left = Duration::ZERO;
+            }
+            state.looking = !left.is_zero();
+            drop(state);
+            streams.look(self, left);
+            state = self.lock();
+            state.looking = false;
+            left = timeout.saturating_sub(begin.elapsed());
+            if enough(&state) || left.is_zero() {
+                return state;
+            }
+        }
+    }
+
+    /// Wakes the inference thread, which waits for what has come into `state`.
+    fn notify(&self, state: MutexGuard<'_, State>) {
+        let looking = state.looking;
+        // Not after: whoever wakes would wait for the lock next.
+        drop(state);
+        match self.streams.get() {
+            Some(streams) if looking => streams.wake(),
+            _ => self.filled.notify_one(),
+        }
+    }
+
     /// Ends one wait, as if its time were over: there is other news for the inference thread.
     pub fn wake(&self) {
-        self.lock().woken = true;
-        self.filled.notify_all();
+        let mut state = self.lock();
+        state.woken = true;
+        self.notify(state);
     }
 
     /// Says that no more samples come. What is queued can still be popped.
     pub fn close(&self) {
-        self.lock().closed = true;
-        self.filled.notify_all();
+        let mut state = self.lock();
+        state.closed = true;
+        self.notify(state);
         self.emptied.notify_waiters();
     }
 
@@ -246,11 +338,15 @@ impl SampleQueue {
         self.dropped.load(Ordering::Relaxed)
     }
 
-    /// The newest samples of a row that is larger than the whole queue.
+    /// The newest samples of a row that is larger than the whole queue; the others are dropped.
     fn fitting<'row>(&self, row: &'row [Sample]) -> &'row [Sample] {
-        let excess = row.len().saturating_sub(self.capacity);
-        self.count_dropped(excess);
-        &row[excess..]
+        let fitting = self.newest_of(row);
+        self.count_dropped(row.len() - fitting.len());
+        fitting
+    }
+
+    fn newest_of<'row>(&self, row: &'row [Sample]) -> &'row [Sample] {
+        &row[row.len().saturating_sub(self.capacity)..]
     }
 
     fn count_dropped(&self, samples: usize) {
@@ -262,6 +358,21 @@ impl SampleQueue {
     fn lock(&self) -> MutexGuard<'_, State> {
         // Every change of the state is complete before anything could panic.
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// A stream that the inference thread reads; not any more once this is dropped.
+pub struct Lent {
+    queue: Arc<SampleQueue>,
+    key: usize,
+    stream: Arc<dyn Direct>,
+}
+
+impl Drop for Lent {
+    fn drop(&mut self) {
+        if let Some(streams) = self.queue.streams.get() {
+            streams.remove(self.key, &self.stream);
+        }
     }
 }
 

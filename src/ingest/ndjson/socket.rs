@@ -4,15 +4,19 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use log::{debug, info, warn};
 use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::watch;
 use tokio::task::JoinSet;
 use tokio::time;
 
 use super::super::{IngestError, SourceContext, SourceState, stopped};
-use super::{LOG_TARGET, Stream};
+use super::LOG_TARGET;
+use super::client::{self, Shared};
+use super::rows::NdjsonRows;
 
 /// Clients at a time. Each may need some megabytes if it sends the longest lines.
 const CLIENTS: usize = 32;
@@ -24,12 +28,13 @@ const AFTER_ERROR: Duration = Duration::from_secs(1);
 /// Serves clients until a stop, then removes the socket file.
 pub(super) async fn serve(
     path: PathBuf,
-    stream: Stream,
+    rows: NdjsonRows,
     ctx: &SourceContext,
 ) -> Result<(), IngestError> {
     let listener = bind(&path).await?;
     info!(target: LOG_TARGET, "listening on {}", path.display());
     ctx.status.set_state(SourceState::Connected);
+    let shared = Arc::new(Shared::new(rows, ctx));
     let mut stop = ctx.stop.clone();
     let mut clients = JoinSet::new();
     let mut number = 0_u64;
@@ -42,7 +47,7 @@ pub(super) async fn serve(
                 Ok((client, _)) if clients.len() < CLIENTS => {
                     number += 1;
                     let place = format!("{} client {number}", path.display());
-                    clients.spawn(serve_client(client, stream.clone(), place));
+                    clients.spawn(serve_client(client, Arc::clone(&shared), place, stop.clone()));
                 }
                 Ok(_) => warn!(
                     target: LOG_TARGET,
@@ -67,9 +72,14 @@ pub(super) async fn serve(
     Ok(())
 }
 
-async fn serve_client(client: UnixStream, stream: Stream, place: String) {
+async fn serve_client(
+    client: UnixStream,
+    shared: Arc<Shared>,
+    place: String,
+    stop: watch::Receiver<bool>,
+) {
     debug!(target: LOG_TARGET, "{place} connected");
-    match stream.read(client, &place).await {
+    match client::serve(client, shared, place.clone(), stop).await {
         Ok(()) => debug!(target: LOG_TARGET, "{place} closed"),
         Err(error) => info!(target: LOG_TARGET, "{place}: {error}"),
     }
