@@ -12,6 +12,9 @@ use super::outcome::Reading;
 use crate::health::Probe;
 use crate::health::process::{Usage, usage_of};
 
+/// Over less time the processor time of a reading says nothing.
+const SHORTEST: Duration = Duration::from_millis(100);
+
 /// Takes readings of one run of the service.
 pub struct Meter<'a> {
     id: u32,
@@ -25,7 +28,7 @@ pub struct Meter<'a> {
 
 /// Counts that only go up.
 #[derive(Debug, Clone, Copy)]
-struct Totals {
+pub struct Totals {
     at: Instant,
     cpu: Duration,
     /// Of this program, which makes the load.
@@ -87,9 +90,21 @@ impl<'a> Meter<'a> {
         self.last = now;
     }
 
-    /// Everything since the start.
-    pub fn finish(self) -> Sums {
-        let (first, last) = (&self.first, &self.last);
+    /// A reading before its time, where the last one is not only just over.
+    pub fn read_rest(&mut self) {
+        if self.last.at.elapsed() >= SHORTEST {
+            self.read();
+        }
+    }
+
+    /// The counts at the last reading.
+    pub fn totals(&self) -> Totals {
+        self.last
+    }
+
+    /// Everything from the start until `last`, and all readings.
+    pub fn finish(self, last: &Totals) -> Sums {
+        let first = &self.first;
         let seconds = last.at.duration_since(first.at).as_secs_f64();
         let cpu = last.cpu.saturating_sub(first.cpu).as_secs_f64();
         let own = last.own_cpu.saturating_sub(first.own_cpu).as_secs_f64();
