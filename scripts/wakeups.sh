@@ -1,7 +1,9 @@
 #!/bin/bash
 # How often the running daemon wakes up, thread by thread, for each sample (one sensor at one instant) and
-# each frame (all 51 sensors), under five loads:
+# each frame (all 51 sensors), under seven loads:
 #
+#   socket-100  100 rows a second as JSON lines from a client of the socket
+#   socket-1    1 row a second
 #   rows-100    100 rows a second as JSON lines on stdin
 #   rows-1      1 row a second
 #   topics      51 MQTT topics, each once a second, evenly spread, from a mosquitto as it is installed
@@ -74,6 +76,25 @@ rows() {
     wait "$simulator" 2>/dev/null || true
 }
 
+# client ROWS_A_SECOND: as rows, over the socket.
+client() {
+    printf 'model = "%s"\n[source.ndjson]\nlisten = "%s"\n' "$PWD/models/demo.pt" "$work/rows.sock" >"$work/anomalyd.toml"
+    "$anomalyd" run --config "$work/anomalyd.toml" >"$work/alarms" 2>"$work/daemon.log" </dev/null &
+    daemon=$!
+    processes="$processes $daemon"
+    for _ in $(seq 100); do [ -S "$work/rows.sock" ] && break; sleep 0.1; done
+    "$anomalyd" simulate --seed 2 --period 10s --rate "$1" 2>/dev/null | python3 -c '
+import socket, sys
+service = socket.socket(socket.AF_UNIX)
+service.connect(sys.argv[1])
+for line in sys.stdin.buffer:
+    service.sendall(line)' "$work/rows.sock" 2>/dev/null &
+    local relay=$!
+    processes="$processes $relay"
+    measure "socket-$1" "$1"
+    wait "$relay" 2>/dev/null || true
+}
+
 # topics LOAD SPREAD NODELAY: SPREAD is the part of a second over which the messages of one are spread,
 # NODELAY mosquitto's set_tcp_nodelay.
 topics() {
@@ -121,6 +142,8 @@ END
 }
 
 printf '%-11s %8s %8s %9s   %s\n' "load" "a second" "a frame" "a sample" "a second, by thread"
+client 100
+client 1
 rows 100
 rows 1
 topics topics 1 false

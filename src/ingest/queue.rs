@@ -296,7 +296,7 @@ impl SampleQueue {
     /// Wakes the inference thread, which waits for what has come into `state`.
     fn notify(&self, state: MutexGuard<'_, State>) {
         let looking = state.looking;
-        // Not after: whoever wakes would wait for the lock next.
+        // First: whoever wakes would wait for the lock next.
         drop(state);
         match self.streams.get() {
             Some(streams) if looking => streams.wake(),
