@@ -173,7 +173,7 @@ impl SampleQueue {
                 let new = Streams::new()?;
                 let streams = self.streams.get_or_init(|| new);
                 // From its wait for samples alone.
-                self.wake();
+                self.notify(self.lock());
                 streams
             }
         };
@@ -266,14 +266,15 @@ impl SampleQueue {
         timeout: Duration,
         enough: impl Fn(&State) -> bool,
     ) -> MutexGuard<'queue, State> {
-        let Some(streams) = self.streams.get() else {
-            let waited = self
-                .filled
-                .wait_timeout_while(state, timeout, |state| !enough(state));
-            return waited.unwrap_or_else(PoisonError::into_inner).0;
-        };
         let begin = Instant::now();
-        let mut left = timeout;
+        let alone = |state: &mut State| !enough(state) && self.streams.get().is_none();
+        let waited = self.filled.wait_timeout_while(state, timeout, alone);
+        state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        // Perhaps there is a first one since then.
+        let Some(streams) = self.streams.get() else {
+            return state;
+        };
+        let mut left = timeout.saturating_sub(begin.elapsed());
         loop {
             drop(state);
             streams.go_on(self);
