@@ -131,7 +131,7 @@ impl FloodControl {
         let above = self.level - FREE_LEVEL;
         match above > 0.0 {
             true => GAIN_A_LEVEL.powf(above),
-            // Nearly always, and for each frame: without the power, which takes as long as a sensor's charts.
+            // Nearly always, and asked for each frame: the power need not be taken.
             false => 1.0,
         }
     }

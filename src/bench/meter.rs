@@ -97,6 +97,11 @@ impl<'a> Meter<'a> {
         }
     }
 
+    /// How many readings there are.
+    pub fn readings(&self) -> usize {
+        self.readings.len()
+    }
+
     /// The counts at the last reading.
     pub fn totals(&self) -> Totals {
         self.last

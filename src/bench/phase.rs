@@ -15,7 +15,7 @@ use crate::health::Probe;
 
 /// Readings between two questions to the service. It takes processor time and wakes up to answer, which is
 /// no part of its work: at a row a second a question a second was most of its wake-ups.
-const READINGS_A_QUESTION: u32 = 10;
+const READINGS_A_QUESTION: usize = 10;
 
 /// One load.
 #[derive(Debug, Clone, Copy)]
@@ -76,7 +76,6 @@ pub fn watch(
         let end = Instant::now() + plan.lasts;
         let mut last = None;
         let mut cut_short = None;
-        let mut readings = 0;
         while meter.due() <= end + Duration::from_millis(10) {
             if interrupt.wait_until(meter.due()) {
                 cut_short = Some(ServiceError::Interrupted);
@@ -90,8 +89,7 @@ pub fn watch(
             meter.read();
             let left = end.saturating_duration_since(Instant::now());
             show(1.0 - left.as_secs_f64() / plan.lasts.as_secs_f64().max(1e-9));
-            readings += 1;
-            if readings % READINGS_A_QUESTION == 0 {
+            if meter.readings().is_multiple_of(READINGS_A_QUESTION) {
                 last = match Counts::read(&load, &service) {
                     Ok(counts) => Some((counts, meter.totals())),
                     Err(error) => {
