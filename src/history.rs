@@ -12,6 +12,7 @@ mod file;
 mod gather;
 mod read;
 mod store;
+mod waiting;
 
 pub use gather::{Bucket, Gatherer, Plan};
 pub use read::{read, read_since};

@@ -43,6 +43,7 @@ enum Keep {
     State(Box<StreamState>),
     Verdict(String, Verdict),
     Week(oneshot::Sender<Span>),
+    Expect(Arc<Plan>),
     Bucket(Arc<Plan>, Box<Bucket>),
     Flush(oneshot::Sender<()>),
 }
@@ -136,6 +137,11 @@ impl KeepSender {
         if self.0.is_some() {
             self.send(Keep::State(Box::new(stream.save())));
         }
+    }
+
+    /// A history of `plan` is to come.
+    pub fn expect(&self, plan: &Arc<Plan>) {
+        self.send(Keep::Expect(Arc::clone(plan)));
     }
 
     /// Keeps a part of the history.
@@ -250,6 +256,7 @@ impl Writer {
                     }
                     continue;
                 }
+                Keep::Expect(plan) => self.keep_history(|one| one.expect(&plan)),
                 Keep::Bucket(plan, bucket) => self.keep_history(|one| one.take(&plan, *bucket)),
                 Keep::Flush(back) => {
                     let recent = |at: Instant| at.elapsed() < FLUSH_EVERY;

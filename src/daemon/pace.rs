@@ -23,27 +23,42 @@ pub struct PaceView {
 #[derive(Debug)]
 pub struct Pace {
     now: Counts,
-    before: Option<(Duration, Counts)>,
+    /// Of the time before, and how long that was.
+    before: Counts,
+    before_took: Duration,
     since: Instant,
     /// When the sample that may complete a frame was taken.
     came: Option<Instant>,
     all: Latencies,
 }
 
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Counts {
     samples: u64,
     latencies: Histogram,
 }
 
+impl Counts {
+    fn none() -> Self {
+        Counts {
+            samples: 0,
+            latencies: Histogram::touched(),
+        }
+    }
+}
+
 impl Pace {
     pub fn new(now: Instant) -> Self {
         Pace {
-            now: Counts::default(),
-            before: None,
+            now: Counts::none(),
+            before: Counts::none(),
+            before_took: Duration::ZERO,
             since: now,
             came: None,
-            all: Latencies::default(),
+            all: Latencies {
+                taken_to_score: Histogram::touched(),
+                age: Histogram::touched(),
+            },
         }
     }
 
@@ -81,14 +96,10 @@ impl Pace {
 
     pub fn look(&mut self, now: Instant) -> PaceView {
         let span = now.saturating_duration_since(self.since);
-        let mut samples = self.now.samples;
-        let mut seconds = span.as_secs_f64();
+        let samples = self.now.samples + self.before.samples;
+        let seconds = (span + self.before_took).as_secs_f64();
         let mut latencies = self.now.latencies.clone();
-        if let Some((earlier, before)) = &self.before {
-            samples += before.samples;
-            seconds += earlier.as_secs_f64();
-            latencies.add(&before.latencies);
-        }
+        latencies.add(&self.before.latencies);
         let view = PaceView {
             samples_per_second: if seconds > 0.0 {
                 samples as f64 / seconds
@@ -98,8 +109,10 @@ impl Pace {
             latency_p99: latencies.quantile(0.99),
         };
         if span >= SPAN {
-            let counts = std::mem::take(&mut self.now);
-            self.before = Some((span, counts));
+            std::mem::swap(&mut self.now, &mut self.before);
+            self.now.samples = 0;
+            self.now.latencies.clear();
+            self.before_took = span;
             self.since = now;
         }
         view

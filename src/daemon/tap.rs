@@ -51,6 +51,9 @@ impl Tap {
         if before != names.as_ref() {
             self.end(keep);
             self.history = names.map(Gatherer::new);
+            if let Some(gatherer) = &self.history {
+                keep.expect(gatherer.plan());
+            }
         }
     }
 

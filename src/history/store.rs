@@ -9,15 +9,15 @@ use std::sync::Arc;
 
 use super::file::{FileReader, beginning};
 use super::gather::{Bucket, Plan};
+use super::waiting::Waiting;
 use super::{CHUNK_BUCKETS, FILE_BUCKETS, HISTORY, chunk};
-
-/// Buckets that wait while the disk cannot be written.
-const MOST_WAITING: usize = 4 * CHUNK_BUCKETS;
 
 pub struct History {
     folder: PathBuf,
     plan: Option<Arc<Plan>>,
-    waiting: Vec<Bucket>,
+    waiting: Waiting,
+    /// What is written next.
+    bytes: Vec<u8>,
     /// The file that is appended to, and the buckets in it.
     current: Option<(PathBuf, usize)>,
     /// Of the next file.
@@ -34,7 +34,8 @@ impl History {
         History {
             folder,
             plan: None,
-            waiting: Vec::new(),
+            waiting: Waiting::default(),
+            bytes: Vec::new(),
             current: newest.map(|(_, path)| (path, usize::MAX)),
             number: number + 1,
         }
@@ -45,23 +46,30 @@ impl History {
         &self.folder
     }
 
+    /// Buckets of `plan`'s sensors come from now on.
+    ///
+    /// # Errors
+    /// The disk cannot be written: what waited of other sensors is lost.
+    pub fn expect(&mut self, plan: &Arc<Plan>) -> io::Result<()> {
+        if self.plan.as_ref() == Some(plan) {
+            return Ok(());
+        }
+        let written = self.flush();
+        self.waiting = Waiting::of(plan);
+        self.bytes = Vec::with_capacity(chunk::chunk_bytes(plan.sensors.len(), CHUNK_BUCKETS));
+        self.plan = Some(Arc::clone(plan));
+        self.begin(plan);
+        written
+    }
+
     /// Keeps a bucket of `plan`'s sensors.
     ///
     /// # Errors
     /// The disk cannot be written; what waits is tried again with the next bucket.
     pub fn take(&mut self, plan: &Arc<Plan>, bucket: Bucket) -> io::Result<()> {
-        let mut written = Ok(());
-        if self.plan.as_ref() != Some(plan) {
-            written = self.flush();
-            self.waiting.clear();
-            self.plan = Some(Arc::clone(plan));
-            self.begin(plan);
-        }
-        if self.waiting.len() >= MOST_WAITING {
-            self.waiting.remove(0);
-        }
+        let written = self.expect(plan);
         self.waiting.push(bucket);
-        match self.waiting.len() >= CHUNK_BUCKETS {
+        match self.waiting.buckets().len() >= CHUNK_BUCKETS {
             true => written.and(self.flush()),
             false => written,
         }
@@ -75,10 +83,10 @@ impl History {
         let Some(plan) = self.plan.clone() else {
             return Ok(());
         };
-        while !self.waiting.is_empty() {
-            let count = self.waiting.len().min(CHUNK_BUCKETS);
+        while !self.waiting.buckets().is_empty() {
+            let count = self.waiting.buckets().len().min(CHUNK_BUCKETS);
             self.append(&plan, count)?;
-            self.waiting.drain(..count);
+            self.waiting.drop_oldest(count);
         }
         Ok(())
     }
@@ -101,26 +109,27 @@ impl History {
     }
 
     fn append(&mut self, plan: &Plan, count: usize) -> io::Result<()> {
-        let mut bytes = Vec::new();
+        let bytes = &mut self.bytes;
+        bytes.clear();
         let full = |(_, buckets): &(PathBuf, usize)| *buckets >= FILE_BUCKETS;
         let (path, buckets) = match self.current.take() {
             Some(current) if !full(&current) => current,
             _ => {
                 fs::create_dir_all(&self.folder)?;
-                bytes = beginning(plan)?;
+                bytes.extend(beginning(plan)?);
                 let path = self.folder.join(format!("{:06}.hist", self.number));
                 self.number += 1;
                 (path, 0)
             }
         };
-        chunk::write(&mut bytes, plan.sensors.len(), &self.waiting[..count]);
+        chunk::write(bytes, plan.sensors.len(), &self.waiting.buckets()[..count]);
         let mut file = OpenOptions::new()
             .append(true)
             .create(true)
             .mode(0o640)
             .open(&path)?;
         let before = file.metadata()?.len();
-        if let Err(error) = file.write_all(&bytes) {
+        if let Err(error) = file.write_all(bytes) {
             // Half a chunk would hide what follows it.
             let whole = match before {
                 0 => fs::remove_file(&path),
@@ -176,6 +185,7 @@ pub fn files(folder: &Path) -> io::Result<Vec<(u64, PathBuf)>> {
 mod tests {
     use super::super::chunk::tests::bucket;
     use super::super::read::read;
+    use super::super::waiting::MOST_WAITING;
     use super::*;
 
     fn plan(sensors: &[&str]) -> Arc<Plan> {
@@ -277,7 +287,7 @@ mod tests {
             let taken = history.take(&plan, bucket(minute, &[(0.0, 1.0)]));
             assert_eq!(taken.is_err(), minute >= 29, "{minute}");
         }
-        assert_eq!(history.waiting.len(), MOST_WAITING);
+        assert_eq!(history.waiting.buckets().len(), MOST_WAITING);
         fs::remove_file(state.join(HISTORY)).unwrap();
         history.take(&plan, bucket(1_000, &[(0.0, 1.0)])).unwrap();
         assert_eq!(kept(state), (881..=1_000).collect::<Vec<_>>());
