@@ -5,7 +5,7 @@
 //! Rows ─► Load ─► the service, a process of its own, in a Cage ◄── Meter, once a second
 //!                          │ control socket: latencies                 │
 //!                          └──────────────────────► Phase ◄────────────┘
-//! engine loop, replay, starts ──────────────► EngineOutcome ─► metrics ─► verdict
+//! engine loop, replay, starts, a day ───────► EngineOutcome ─► metrics ─► verdict
 //!                                                        Outcome ─► results.json, report, compare
 //! ```
 //!
@@ -15,6 +15,7 @@
 mod broker;
 mod cap;
 pub mod compare;
+mod day;
 mod effort;
 mod engine_loop;
 mod figure;

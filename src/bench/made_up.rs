@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::fit::Slope;
 use super::metric::metrics;
 use super::outcome::{
-    Cap, EngineOutcome, Facts, ModelFacts, Outcome, Phase, Reading, Replayed, SCHEMA, Streamed,
+    Cap, Day, EngineOutcome, Facts, ModelFacts, Outcome, Phase, Reading, Replayed, SCHEMA, Streamed,
 };
 use super::target::EngineName;
 use super::verdict::verdict;
@@ -75,6 +75,10 @@ pub fn engine(engine: EngineName) -> EngineOutcome {
             bytes: 300_000,
             rows_per_second: 70_000.0,
         }),
+        day: Some(Day {
+            rows: 8640,
+            written_bytes: 400_000,
+        }),
         metrics: Vec::new(),
     };
     measured.metrics = metrics(&measured, "x86_64", (None, "no broker"));
@@ -116,6 +120,10 @@ fn phase() -> Phase {
         rss_peak_bytes: Some(9 << 20),
         cgroup_peak_bytes: Some(10 << 20),
         rss_slope: Some(Slope {
+            slope: 0.0,
+            error: 0.0,
+        }),
+        anon_slope: Some(Slope {
             slope: 0.0,
             error: 0.0,
         }),

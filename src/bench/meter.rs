@@ -145,6 +145,11 @@ impl Totals {
     }
 }
 
+/// Bytes that a process and those that it started had written to storage.
+pub fn written_by(id: u32) -> Option<u64> {
+    usage_of(Path::new("/"), id)?.written_bytes
+}
+
 /// Processor time of a process, its threads that have ended included, to the nanosecond:
 /// `/proc/PID/stat` counts in hundredths of a second.
 pub fn cpu_of(id: u32) -> Option<Duration> {

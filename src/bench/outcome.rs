@@ -66,6 +66,8 @@ pub struct EngineOutcome {
     pub phases: Vec<Phase>,
     pub streamed: Option<Streamed>,
     pub replayed: Option<Replayed>,
+    #[serde(default)]
+    pub day: Option<Day>,
     pub metrics: Vec<Metric>,
 }
 
@@ -117,6 +119,9 @@ pub struct Phase {
     pub cgroup_peak_bytes: Option<u64>,
     /// Bytes of RSS a second.
     pub rss_slope: Option<Slope>,
+    /// Of its anonymous part alone.
+    #[serde(default)]
+    pub anon_slope: Option<Slope>,
     /// Processor time of other programs, in cores.
     pub foreign_cores: Option<f64>,
     /// Of a thread that does nothing but wake as often as rows come; `None` where they come seldom.
@@ -166,6 +171,14 @@ pub struct Replayed {
     pub bytes: u64,
     /// As the command says it; reading and parsing included, loading the model not.
     pub rows_per_second: f64,
+}
+
+/// A day of the plant, sent as fast as it was taken.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Day {
+    pub rows: u64,
+    /// But for the saves of the state, which are by the clock.
+    pub written_bytes: u64,
 }
 
 /// A message of an alarm's size, published and received again.

@@ -140,7 +140,8 @@ fn phase(plan: Plan, before: &Counts, after: Counts, sums: Sums) -> Phase {
             age: after.latencies.age.since(&since.age),
         },
         load_lateness: Default::default(),
-        rss_slope: rss_slope(&sums.readings),
+        rss_slope: slope(&sums.readings, |reading| reading.rss_bytes),
+        anon_slope: slope(&sums.readings, |reading| reading.rss_anon_bytes),
         readings: sums.readings,
         cpu_seconds: sums.cpu_seconds,
         wakeups: sums.wakeups,
@@ -154,8 +155,8 @@ fn phase(plan: Plan, before: &Counts, after: Counts, sums: Sums) -> Phase {
 }
 
 /// Bytes a second.
-fn rss_slope(readings: &[Reading]) -> Option<Slope> {
-    let point = |reading: &Reading| Some((reading.at, reading.rss_bytes? as f64));
+fn slope(readings: &[Reading], bytes: fn(&Reading) -> Option<u64>) -> Option<Slope> {
+    let point = |reading: &Reading| Some((reading.at, bytes(reading)? as f64));
     let points: Vec<(f64, f64)> = readings.iter().filter_map(point).collect();
     Slope::through(&points)
 }
@@ -177,8 +178,11 @@ mod tests {
             reading(3.0, Some(3_000)),
             reading(4.0, Some(4_000)),
         ];
-        let slope = rss_slope(&readings).unwrap();
+        let slope = slope(&readings, |reading| reading.rss_bytes).unwrap();
         assert!((slope.slope - 1_000.0).abs() < 1e-9 && slope.error < 1e-9);
-        assert_eq!(rss_slope(&readings[..2]), None);
+        assert_eq!(
+            super::slope(&readings[..2], |reading| reading.rss_bytes),
+            None
+        );
     }
 }

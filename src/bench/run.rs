@@ -8,6 +8,7 @@ use std::time::{Duration, Instant};
 
 use super::broker;
 use super::cap::{Cage, Limits};
+use super::day::day;
 use super::effort::Effort;
 use super::engine_loop::{hidden, load_time, stream};
 use super::host;
@@ -201,6 +202,7 @@ impl Bench<'_> {
             phases: Vec::new(),
             streamed: None,
             replayed: None,
+            day: None,
             metrics: Vec::new(),
         };
         for load in 0..effort.loads {
@@ -261,6 +263,16 @@ impl Bench<'_> {
                 self.interrupt,
             ) {
                 Ok(replayed) => measured.replayed = Some(replayed),
+                Err(error) => self.miss(label.as_str(), error),
+            }
+        }
+        if !self.interrupt.came() {
+            let label = format!("{name}: a day's writes");
+            let show = |share: f64| (self.show)(&label, share);
+            let rows = Rows::of(&self.model.manifest);
+            let window = self.model.manifest.window as u64;
+            match day(&self.setup(engine), rows, window, self.interrupt, &show) {
+                Ok(day) => measured.day = Some(day),
                 Err(error) => self.miss(label.as_str(), error),
             }
         }

@@ -43,7 +43,7 @@ enum Keep {
     State(Box<StreamState>),
     Verdict(String, Verdict),
     Week(oneshot::Sender<Span>),
-    Expect(Arc<Plan>),
+    Plan(Arc<Plan>),
     Bucket(Arc<Plan>, Box<Bucket>),
     Flush(oneshot::Sender<()>),
 }
@@ -140,8 +140,8 @@ impl KeepSender {
     }
 
     /// A history of `plan` is to come.
-    pub fn expect(&self, plan: &Arc<Plan>) {
-        self.send(Keep::Expect(Arc::clone(plan)));
+    pub fn plan(&self, plan: &Arc<Plan>) {
+        self.send(Keep::Plan(Arc::clone(plan)));
     }
 
     /// Keeps a part of the history.
@@ -256,7 +256,7 @@ impl Writer {
                     }
                     continue;
                 }
-                Keep::Expect(plan) => self.keep_history(|one| one.expect(&plan)),
+                Keep::Plan(plan) => self.keep_history(|one| one.prepare(&plan)),
                 Keep::Bucket(plan, bucket) => self.keep_history(|one| one.take(&plan, *bucket)),
                 Keep::Flush(back) => {
                     let recent = |at: Instant| at.elapsed() < FLUSH_EVERY;

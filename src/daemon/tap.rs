@@ -52,7 +52,7 @@ impl Tap {
             self.end(keep);
             self.history = names.map(Gatherer::new);
             if let Some(gatherer) = &self.history {
-                keep.expect(gatherer.plan());
+                keep.plan(gatherer.plan());
             }
         }
     }

@@ -61,6 +61,22 @@ pub struct Bucket {
     pub high: Vec<f32>,
 }
 
+impl Bucket {
+    /// Nothing was read of `sensors` sensors.
+    pub(super) fn empty(start: Timestamp, sensors: usize) -> Self {
+        Bucket {
+            start,
+            frames: 0,
+            scored: 0,
+            score: f32::NAN,
+            mean_score: f32::NAN,
+            bar: f32::NAN,
+            low: vec![f32::NAN; sensors],
+            high: vec![f32::NAN; sensors],
+        }
+    }
+}
+
 /// Gathers frames into buckets.
 #[derive(Debug)]
 pub struct Gatherer {
@@ -89,16 +105,9 @@ impl Gatherer {
         let same = self.bucket.as_ref().map(|bucket| bucket.start.nanos()) == Some(start);
         let ended = if same { None } else { self.finish() };
         let sensors = self.plan.sensors.len();
-        let bucket = self.bucket.get_or_insert_with(|| Bucket {
-            start: Timestamp(start),
-            frames: 0,
-            scored: 0,
-            score: f32::NAN,
-            mean_score: f32::NAN,
-            bar: f32::NAN,
-            low: vec![f32::NAN; sensors],
-            high: vec![f32::NAN; sensors],
-        });
+        let bucket = self
+            .bucket
+            .get_or_insert_with(|| Bucket::empty(Timestamp(start), sensors));
         bucket.frames = bucket.frames.saturating_add(1);
         if let Some((score, bar)) = score {
             bucket.scored = bucket.scored.saturating_add(1);

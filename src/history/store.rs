@@ -50,7 +50,7 @@ impl History {
     ///
     /// # Errors
     /// The disk cannot be written: what waited of other sensors is lost.
-    pub fn expect(&mut self, plan: &Arc<Plan>) -> io::Result<()> {
+    pub fn prepare(&mut self, plan: &Arc<Plan>) -> io::Result<()> {
         if self.plan.as_ref() == Some(plan) {
             return Ok(());
         }
@@ -67,7 +67,7 @@ impl History {
     /// # Errors
     /// The disk cannot be written; what waits is tried again with the next bucket.
     pub fn take(&mut self, plan: &Arc<Plan>, bucket: Bucket) -> io::Result<()> {
-        let written = self.expect(plan);
+        let written = self.prepare(plan);
         self.waiting.push(bucket);
         match self.waiting.buckets().len() >= CHUNK_BUCKETS {
             true => written.and(self.flush()),

@@ -1,5 +1,5 @@
 //! Buckets that wait until there are enough for a chunk, in memory that is there from the beginning:
-//! a service that takes half an hour to fill it would look as if it leaked. Imports its siblings only.
+//! a service that takes half an hour to fill it would look as if it leaked. Imports `frame` and its siblings only.
 
 use super::CHUNK_BUCKETS;
 use super::gather::{Bucket, Plan};
@@ -20,9 +20,11 @@ impl Waiting {
     /// For buckets of `plan`.
     pub fn of(plan: &Plan) -> Self {
         let sensors = plan.sensors.len();
+        // Their values are written, NaN, and not only allocated: the kernel gives the memory now.
+        let spare = (0..CHUNK_BUCKETS).map(|_| Bucket::empty(Timestamp::EPOCH, sensors));
         Waiting {
             buckets: Vec::with_capacity(CHUNK_BUCKETS),
-            spare: (0..CHUNK_BUCKETS).map(|_| blank(sensors)).collect(),
+            spare: spare.collect(),
         }
     }
 
@@ -56,20 +58,6 @@ impl Waiting {
 
     pub fn buckets(&self) -> &[Bucket] {
         &self.buckets
-    }
-}
-
-/// Its values are written, not only allocated, so that the kernel gives the memory now.
-fn blank(sensors: usize) -> Bucket {
-    Bucket {
-        start: Timestamp::EPOCH,
-        frames: 0,
-        scored: 0,
-        score: f32::NAN,
-        mean_score: f32::NAN,
-        bar: f32::NAN,
-        low: vec![f32::NAN; sensors],
-        high: vec![f32::NAN; sensors],
     }
 }
 
