@@ -419,6 +419,7 @@ mod tests {
         measured.phases.clear();
         measured.streamed = None;
         measured.replayed = None;
+        measured.day = None;
         measured.start_seconds.clear();
         measured.model_load_seconds.clear();
         for metric in metrics(&measured, "x86_64", (None, "")) {
