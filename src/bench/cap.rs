@@ -25,6 +25,12 @@ pub struct Limits {
 }
 
 impl Limits {
+    /// Nothing is limited.
+    pub const NONE: Limits = Limits {
+        high: None,
+        max: None,
+    };
+
     /// Of the installed unit with its drop-ins, else of the unit as it is shipped.
     pub fn of_unit() -> Limits {
         let mut show = Command::new("systemctl");

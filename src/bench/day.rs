@@ -1,12 +1,13 @@
 //! What the service writes in a day of the plant, which passes in some seconds here. Carrying a shorter
 //! phase on to a day will not do: the history is written by the half hour, and what is written once, such
-//! as the beginning of the day's file, would count 48 times. Imports `health` and its siblings.
+//! as the beginning of the day's file, would count 48 times. Imports `clock`,
+//! `health` and its siblings.
 
 use std::fs::File;
 use std::io::Write;
 use std::os::unix::net::UnixStream;
 use std::path::Path;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use super::cap::{Cage, Limits};
 use super::interrupt::Interrupt;
@@ -14,7 +15,7 @@ use super::load::Rows;
 use super::meter::written_by;
 use super::outcome::Day;
 use super::service::{Service, ServiceError, Setup};
-use crate::frame::Timestamp;
+use crate::clock::{Clock, SystemClock};
 use crate::health::volatile;
 use crate::simulate::record::LineFormat;
 
@@ -67,11 +68,8 @@ pub fn day(
         let disk = File::open(&setup.folder)?;
         Ok(nix::unistd::syncfs(disk)?)
     };
-    let uncapped = Limits {
-        high: None,
-        max: None,
-    };
-    let mut service = Service::start(setup, &Cage::make(uncapped, ""), PERIOD, interrupt)?;
+    let cage = Cage::make(Limits::NONE, "");
+    let mut service = Service::start(setup, &cage, PERIOD, interrupt)?;
     let written = |service: &Service| written_by(service.id()).ok_or(DayError::NoReading);
     let before = written(&service)?;
     let connect = || {
@@ -80,9 +78,8 @@ pub fn day(
         Ok(stream)
     };
     let mut stream = connect().map_err(DayError::Rows)?;
-    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
     let all = PERIOD * (HALF_HOURS * ROWS_A_HALF_HOUR) as u32;
-    let mut time = Timestamp::EPOCH.plus(now.unwrap_or_default().saturating_sub(all));
+    let mut time = SystemClock.now().add_nanos(-(all.as_nanos() as i64));
     let mut text = Vec::new();
     for half_hour in 1..=HALF_HOURS {
         show(half_hour as f64 / HALF_HOURS as f64);

@@ -257,11 +257,6 @@ fn slope(phase: &Phase) -> Figure {
     };
     let an_hour = slope.times(3600.0 / KIB);
     let grown = slope.slope * phase.seconds;
-    let of_files = |anonymous: &Slope| grown - anonymous.slope * phase.seconds;
-    let held = phase
-        .anon_slope
-        .filter(|anonymous| of_files(anonymous) < FILES_NOISE_BYTES)
-        .unwrap_or(slope);
     if phase.seconds < LEAST_FOR_SLOPE_SECONDS {
         let note = format!(
             "{:.0} KiB in {:.0} s, which is too short: {LEAST_FOR_SLOPE_SECONDS:.0} s or more",
@@ -270,6 +265,11 @@ fn slope(phase: &Phase) -> Figure {
         );
         return noted(None, note);
     }
+    let of_files = |anonymous: &Slope| grown - anonymous.slope * phase.seconds;
+    let held = phase
+        .anon_slope
+        .filter(|anonymous| of_files(anonymous) < FILES_NOISE_BYTES)
+        .unwrap_or(slope);
     Figure {
         value: Some(an_hour.slope),
         note: Some(format!(

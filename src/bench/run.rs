@@ -283,11 +283,7 @@ impl Bench<'_> {
     /// own.
     fn starts(&self, engine: EngineName, count: usize) -> Vec<f64> {
         let label = format!("{}: cold start", engine.name());
-        let none = Limits {
-            high: None,
-            max: None,
-        };
-        let cage = Cage::make(none, "");
+        let cage = Cage::make(Limits::NONE, "");
         let setup = self.setup(engine);
         let mut seconds = Vec::new();
         for start in 0..count {
