@@ -31,6 +31,7 @@ pub use self::config::{AlignConfig, AlignCounters};
 pub use self::due::Due;
 use self::grid::Grid;
 use self::held::Held;
+use self::place::Placed;
 use self::silence::Silence;
 pub use self::silence::Silent;
 use self::slot::{Delivery, Slot, Slots};
@@ -48,6 +49,7 @@ pub struct Aligner {
     grid: Option<Grid>,
     /// Grid index of the next frame.
     base: i64,
+    placed: Option<Placed>,
     slots: Slots,
     newest: i64,
     newest_index: i64,
@@ -78,6 +80,7 @@ impl Aligner {
             period,
             grid: None,
             base: 0,
+            placed: None,
             slots: Slots::new(sensors),
             newest: 0,
             newest_index: 0,
@@ -102,6 +105,7 @@ impl Aligner {
     /// reports only when something changes.
     pub fn set_hold(&mut self, sensor: usize, periods: u32) {
         self.held.set_hold(sensor, periods);
+        self.placed = None;
         let held = self.period.saturating_mul(i64::from(periods) + 1);
         self.silence.set_held(sensor, held);
     }

@@ -44,7 +44,7 @@ impl LineBuffer {
     /// The next complete line. Call until `None` after each [`LineBuffer::feed`].
     pub fn next_line(&mut self) -> Option<Line<'_>> {
         let fresh = &self.bytes[self.searched..];
-        let Some(length) = fresh.iter().position(|&byte| byte == b'\n') else {
+        let Some(length) = memchr::memchr(b'\n', fresh) else {
             self.searched = self.bytes.len();
             if self.skipping || self.bytes.len() - self.start > LINE_BYTES {
                 self.skipping = true;

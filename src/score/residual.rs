@@ -96,17 +96,20 @@ impl Residuals {
     /// (an alarm is on) nothing is re-centred.
     pub fn step(&mut self, h: usize, x: &[f32], expected: &[f32], scored: &[f32], frozen: bool) {
         let columns = h * self.sensors..(h + 1) * self.sensors;
+        // All of one length, which the compiler must see: then it steps several columns at once.
+        let n = self.sensors;
+        let (x, expected, scored) = (&x[..n], &expected[..n], &scored[..n]);
         let rate = if frozen { 0.0 } else { 1.0 / TAU };
-        let spread0 = &self.spread0[columns.clone()];
-        let inverse_fast = &self.inverse_fast[columns.clone()];
-        let inverse_slow = &self.inverse_slow[columns.clone()];
-        let centre = &mut self.centre[columns.clone()];
-        let spread = &mut self.spread[columns.clone()];
-        let average = &mut self.average[columns.clone()];
-        let fast = &mut self.fast[columns.clone()];
-        let slow = &mut self.slow[columns.clone()];
-        let deviation = &mut self.deviation[columns];
-        for i in 0..self.sensors {
+        let spread0 = &self.spread0[columns.clone()][..n];
+        let inverse_fast = &self.inverse_fast[columns.clone()][..n];
+        let inverse_slow = &self.inverse_slow[columns.clone()][..n];
+        let centre = &mut self.centre[columns.clone()][..n];
+        let spread = &mut self.spread[columns.clone()][..n];
+        let average = &mut self.average[columns.clone()][..n];
+        let fast = &mut self.fast[columns.clone()][..n];
+        let slow = &mut self.slow[columns.clone()][..n];
+        let deviation = &mut self.deviation[columns][..n];
+        for i in 0..n {
             let off = x[i] - expected[i] - centre[i];
             let z = (off / spread[i]).clamp(-CLIP_Z, CLIP_Z);
             average[i] += scored[i] * SLOW_RATE * (z - average[i]);
@@ -114,9 +117,9 @@ impl Residuals {
             slow[i] = scored[i] * average[i].abs() * inverse_slow[i];
             deviation[i] = off;
             let rate = scored[i] * rate;
-            centre[i] += rate * off.clamp(-spread[i], spread[i]);
+            centre[i] += rate * within(off, -spread[i], spread[i]);
             let wider = 1.0 + rate * (MEAN_DEVIATION * z.abs() - 1.0).clamp(-1.0, 1.0);
-            spread[i] = (spread[i] * wider).clamp(spread0[i], SPREAD_GROWTH * spread0[i]);
+            spread[i] = within(spread[i] * wider, spread0[i], SPREAD_GROWTH * spread0[i]);
         }
     }
 
@@ -158,6 +161,13 @@ impl Residuals {
         }
         true
     }
+}
+
+/// As `f32::clamp`, whose check of its bounds would keep the loop over the columns from being
+/// vectorised: here they are in order, for a spread is above 0.
+fn within(value: f32, least: f32, most: f32) -> f32 {
+    let value = if value < least { least } else { value };
+    if value > most { most } else { value }
 }
 
 #[cfg(test)]

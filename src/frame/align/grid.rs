@@ -3,7 +3,7 @@
 /// Grid indices stay within this, so that sums of a few of them cannot overflow.
 pub(super) const INDEX_LIMIT: i64 = i64::MAX / 4;
 
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Grid {
     pub origin: i64,
     /// At least 1.

@@ -12,10 +12,29 @@ const STEP_BACK_PERIODS: i64 = 10;
 /// How many frames without a repetition end the waiting for repetitions.
 const REPETITION_MEMORY: u32 = 16;
 
+/// Where the last sample was put that came for an open frame.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Placed {
+    grid: Grid,
+    /// The sample's own time.
+    raw: i64,
+    index: i64,
+    time: i64,
+}
+
 impl Aligner {
     /// Finds a sample's place: its grid index (open, or that of the frame just closed) and time on
     /// the grid. `None` when it is dropped. `sensors` are those that share the time.
     pub(super) fn admit(&mut self, raw: i64, sensors: Range<usize>) -> Option<(i64, i64)> {
+        // The samples of a row share their time: one of them pays for the divisions.
+        if let Some(placed) = self.placed
+            && placed.raw == raw
+            && self.grid == Some(placed.grid)
+            && placed.index >= self.base
+        {
+            self.step.clear();
+            return Some((placed.index, placed.time));
+        }
         let Some(grid) = &mut self.grid else {
             self.begin(raw);
             return Some((0, raw));
@@ -29,6 +48,7 @@ impl Aligner {
                 (index, time) = grid.place(raw);
             }
         }
+        let grid = *grid;
         let far = self.far();
         let side = if index - self.base > far {
             Some(Side::Ahead)
@@ -41,6 +61,12 @@ impl Aligner {
         match side {
             None if index >= self.base => {
                 self.step.clear();
+                self.placed = Some(Placed {
+                    grid,
+                    raw,
+                    index,
+                    time,
+                });
                 Some((index, time))
             }
             None if index == self.base - 1 => Some((index, time)),
@@ -106,6 +132,7 @@ impl Aligner {
             offset: 0,
         });
         self.base = 0;
+        self.placed = None;
         // A value that came too late for its frame, before any frame was made, may be held already;
         // its index is that of the old grid.
         self.held.clear();

@@ -132,6 +132,37 @@ proptest! {
     }
 
     #[test]
+    fn a_place_that_is_remembered_is_where_the_sample_belongs(
+        rows in proptest::collection::vec((any_samples(3), 1..5_usize), 0..40),
+        hold in 0_u32..5,
+    ) {
+        let config = AlignConfig { hold, ..AlignConfig::new(PERIOD) };
+        // Samples that share a time with the ones before, as those of a row do; and clocks that are set.
+        let samples = rows.iter().flat_map(|(samples, together)| {
+            samples.iter().enumerate().map(move |(at, sample)| {
+                let first = &samples[at - at % together];
+                Sample { time: first.time, ..*sample }
+            })
+        });
+        let (mut one, mut other) = (Aligner::new(3, config), Aligner::new(3, config));
+        let (mut frame, mut wanted) = (Frame::new(3), Frame::new(3));
+        for sample in samples {
+            one.push(sample);
+            other.placed = None;
+            other.push(sample);
+            loop {
+                let made = one.next_frame(None, &mut frame);
+                prop_assert_eq!(made, other.next_frame(None, &mut wanted));
+                if !made {
+                    break;
+                }
+                prop_assert_eq!(format!("{frame:?}"), format!("{wanted:?}"));
+            }
+        }
+        prop_assert_eq!(format!("{:?}", one.counters()), format!("{:?}", other.counters()));
+    }
+
+    #[test]
     fn frames_are_no_more_than_periods(stream in stream()) {
         let samples = stream.concat();
         let span = samples.last().map_or(0, |sample| sample.time.nanos());
