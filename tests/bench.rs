@@ -83,6 +83,15 @@ fn a_short_run_has_real_readings_of_the_real_service() {
     for metric in engine["metrics"].as_array().unwrap() {
         let name = metric["name"].as_str().unwrap();
         assert!(ran.stdout.contains(name), "{name}: {}", ran.stdout);
+        // No slope without its error.
+        if metric["id"] == "growth" {
+            let note = metric["note"].as_str().unwrap();
+            let said = format!("  {note}\n");
+            assert!(
+                note.starts_with("standard error") && ran.stdout.contains(&said),
+                "{note}"
+            );
+        }
     }
     let report = fs::read_to_string(ran.folder.path().join("report.html")).unwrap();
     assert_eq!(report.matches("<svg").count(), 4);

@@ -266,21 +266,22 @@ fn slope(phase: &Phase) -> Figure {
         return noted(None, note);
     }
     let of_files = |anonymous: &Slope| grown - anonymous.slope * phase.seconds;
-    let held = phase
+    let anonymous = phase
         .anon_slope
-        .filter(|anonymous| of_files(anonymous) < FILES_NOISE_BYTES)
-        .unwrap_or(slope);
+        .filter(|anonymous| of_files(anonymous) < FILES_NOISE_BYTES);
+    let held = anonymous.unwrap_or(slope);
     Figure {
         value: Some(an_hour.slope),
         note: Some(format!(
-            "standard error {:.1}; {:.0} KiB in {:.0} s{}",
+            "standard error {:.1}; {:.0} KiB in {:.0} s{}{}",
             an_hour.error,
             grown / KIB,
             phase.seconds,
             phase.anon_slope.map_or(String::new(), |anonymous| format!(
                 ", {:.0} of it anonymous",
                 anonymous.slope * phase.seconds / KIB
-            ))
+            )),
+            anonymous.map_or("", |_| ", which is judged")
         )),
         graded: Some(match held.slope * phase.seconds < NOISE_BYTES {
             true => 0.0,
@@ -389,18 +390,18 @@ mod tests {
             };
             Slope::through(&[1, 2, 3].map(point))
         };
-        for (rss, anonymous, grade) in [
-            (1e5, 1e5, Grade::Fail),
+        for (rss, anonymous, grade, judged) in [
+            (1e5, 1e5, Grade::Fail, ", which is judged"),
             // A touch of a library's code that was not run before.
-            (2e3, 1e1, Grade::Pass),
-            (1e5, 1e1, Grade::Fail),
+            (2e3, 1e1, Grade::Pass, ", which is judged"),
+            (1e5, 1e1, Grade::Fail, ""),
         ] {
             measured.phases[0].rss_slope = leak(rss);
             measured.phases[0].anon_slope = leak(anonymous);
             let slope = of(&measured, "slope");
             assert_eq!(slope.against_seed, grade, "{rss} {anonymous}");
             let note = slope.note.unwrap();
-            let of_it = format!("{:.0} of it anonymous", anonymous * 60.0 / KIB);
+            let of_it = format!("{:.0} of it anonymous{judged}", anonymous * 60.0 / KIB);
             assert!(note.ends_with(&of_it), "{note}");
         }
         measured.phases[0].rss_slope = leak(2e3);

@@ -2,6 +2,9 @@
 
 use crate::bench::{Better, EngineOutcome, Grade, Metric, Outcome, short};
 
+/// Ids of figures with an error of their own: a slope says little without it.
+const WITH_ERROR: [&str; 2] = ["growth", "slope"];
+
 /// The whole result for a terminal.
 pub fn table(outcome: &Outcome) -> String {
     let mut text = machine(outcome);
@@ -59,6 +62,11 @@ fn of_engine(engine: &EngineOutcome) -> String {
     for metric in &engine.metrics {
         text.push_str(row(metric).trim_end());
         text.push('\n');
+        if let Some(note) = &metric.note
+            && WITH_ERROR.contains(&metric.id.as_str())
+        {
+            text.push_str(&format!("  {note}\n"));
+        }
     }
     text
 }
