@@ -49,6 +49,7 @@ pub struct Aligner {
     grid: Option<Grid>,
     /// Grid index of the next frame.
     base: i64,
+    /// Forgotten where its grid or the rules for a place change.
     placed: Option<Placed>,
     slots: Slots,
     newest: i64,

@@ -1,7 +1,7 @@
 //! How unusual each residual is: standardised by its slowly re-centred spread, at two speeds.
 //!
-//! One column is one head of one sensor. The arithmetic stands once, in [`Column::step`]'s
-//! vectorised twin [`Residuals::step`]; calibration runs the very same code as the daemon.
+//! One column is one head of one sensor. The arithmetic stands once, in [`Residuals::step`];
+//! calibration runs the very same code as the daemon.
 
 /// z is clipped to ±`CLIP_Z`.
 pub const CLIP_Z: f32 = 50.0;
@@ -95,20 +95,20 @@ impl Residuals {
     /// counts and 0 for a stale one, whose columns stand still and show u = 0. While `frozen`
     /// (an alarm is on) nothing is re-centred.
     pub fn step(&mut self, h: usize, x: &[f32], expected: &[f32], scored: &[f32], frozen: bool) {
-        let columns = h * self.sensors..(h + 1) * self.sensors;
-        // All of one length, which the compiler must see: then it steps several columns at once.
+        // All slices of one length, which the compiler must see: then it steps several columns at once.
         let n = self.sensors;
+        let columns = h * n..h * n + n;
         let (x, expected, scored) = (&x[..n], &expected[..n], &scored[..n]);
         let rate = if frozen { 0.0 } else { 1.0 / TAU };
-        let spread0 = &self.spread0[columns.clone()][..n];
-        let inverse_fast = &self.inverse_fast[columns.clone()][..n];
-        let inverse_slow = &self.inverse_slow[columns.clone()][..n];
-        let centre = &mut self.centre[columns.clone()][..n];
-        let spread = &mut self.spread[columns.clone()][..n];
-        let average = &mut self.average[columns.clone()][..n];
-        let fast = &mut self.fast[columns.clone()][..n];
-        let slow = &mut self.slow[columns.clone()][..n];
-        let deviation = &mut self.deviation[columns][..n];
+        let spread0 = &self.spread0[columns.clone()];
+        let inverse_fast = &self.inverse_fast[columns.clone()];
+        let inverse_slow = &self.inverse_slow[columns.clone()];
+        let centre = &mut self.centre[columns.clone()];
+        let spread = &mut self.spread[columns.clone()];
+        let average = &mut self.average[columns.clone()];
+        let fast = &mut self.fast[columns.clone()];
+        let slow = &mut self.slow[columns.clone()];
+        let deviation = &mut self.deviation[columns];
         for i in 0..n {
             let off = x[i] - expected[i] - centre[i];
             let z = (off / spread[i]).clamp(-CLIP_Z, CLIP_Z);
