@@ -26,8 +26,7 @@ if [ ! -x "$profdata" ]; then
     rustup component add llvm-tools
 fi
 
-folder=$PWD/${CARGO_TARGET_DIR:-target}/guided
-case ${CARGO_TARGET_DIR:-} in /*) folder=$CARGO_TARGET_DIR/guided ;; esac
+folder=${CARGO_TARGET_DIR:-target}/guided
 work=$(mktemp -d)
 service=
 cleanup() {
