@@ -1,12 +1,13 @@
 #!/bin/sh
 # Builds the torch worker and trainer, and puts a launcher at target/torch/anomalyd-torch.
 #
-#   scripts/build-torch.sh          the first time 4 minutes on two cores, most of it torch-sys
+#   scripts/build-torch.sh          the first time 4 to 7 minutes on two cores
 #   scripts/build-torch.sh --test   runs the worker's unit tests besides
 #
-# It has a target folder of its own (target/torch): its linker flags differ, and would throw away
-# what the main build has compiled. Call the launcher from anywhere, or name it in ANOMALYD_TORCH;
-# anomalyd itself finds it beside its own executable and in target/torch.
+# What the worker and anomalyd have in common is compiled once, in the release build's target folder; its linker
+# flags go to the program alone. The tests, whose linker flags cargo gives to all that it compiles, have
+# target/torch to themselves. Call the launcher from anywhere, or name it in ANOMALYD_TORCH; anomalyd
+# itself finds it beside its own executable and in target/torch.
 set -eu
 
 scripts=$(cd "$(dirname "$0")" && pwd)
@@ -17,22 +18,21 @@ project=$(dirname "$scripts")
 target=$project/target/torch
 export LIBTORCH="$libtorch_links" LIBTORCH_CXX11_ABI=1
 if [ "$libtorch_system" = yes ]; then
-    start=
+    start= flags=
 else
     # Debian 13's libraries want a newer C library than this system's: they are started with their
     # own loader, and the linker leaves their symbols to it.
     libraries=$libtorch_root/usr/lib/$libtorch_triplet
     # openblas-serial has both libraries and comes before the reference ones.
     search=$libraries/openblas-serial:$libraries/blas:$libraries/lapack:$libraries:$libtorch_root/usr/lib
-    export RUSTFLAGS="-Clink-arg=-Wl,--allow-shlib-undefined -Clink-arg=-Wl,-rpath-link,$search"
+    flags="-Clink-arg=-Wl,--allow-shlib-undefined -Clink-arg=-Wl,-rpath-link,$search"
     start="'$libraries/$libtorch_loader' --library-path '$search' "
 fi
 
 cargo_torch() {
     command=$1
     shift
-    cargo "$command" --manifest-path "$project/Cargo.toml" --target-dir "$target" --release \
-        --features torch --bin anomalyd-torch "$@"
+    cargo "$command" --manifest-path "$project/Cargo.toml" --release --features torch --bin anomalyd-torch "$@"
 }
 
 # launcher FILE COMMAND: written aside and renamed, for a worker may be starting through the old one.
@@ -42,7 +42,14 @@ launcher() {
     mv "$1.new" "$1"
 }
 
-cargo_torch build
+built=${CARGO_TARGET_DIR:-$project/target}
+# shellcheck disable=SC2086 # flags are several
+cargo_torch rustc --target-dir "$built" -- $flags
+# Not left beside anomalyd, where it would be found without its launcher. Cargo links the files, so a copy.
+mkdir -p "$target/release"
+cp "$built/release/anomalyd-torch" "$target/release/anomalyd-torch.new"
+mv "$target/release/anomalyd-torch.new" "$target/release/anomalyd-torch"
+rm "$built/release/anomalyd-torch"
 launcher "$target/anomalyd-torch" "$start'$target/release/anomalyd-torch' "
 echo "build-torch.sh: $target/anomalyd-torch"
 
@@ -52,7 +59,7 @@ case ${1:-} in
         launcher "$target/with-libtorch" "$start"
         host=$(rustc -vV | sed -n 's/^host: //p' | tr 'a-z-' 'A-Z_')
         export "CARGO_TARGET_${host}_RUNNER=$target/with-libtorch"
-        cargo_torch test
+        RUSTFLAGS=$flags cargo_torch test --target-dir "$target"
         ;;
     *) echo "build-torch.sh: unknown argument $1 (only --test is known)" >&2; exit 2 ;;
 esac

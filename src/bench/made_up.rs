@@ -129,5 +129,6 @@ fn phase() -> Phase {
         }),
         foreign_cores: Some(0.01),
         wake_up_seconds: Some(25e-6),
+        fetch_seconds: Some(40e-6),
     }
 }

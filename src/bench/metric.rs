@@ -139,17 +139,15 @@ fn of_target(id: &str, measured: &EngineOutcome, telemetry: (Option<f64>, &str))
         "slope" => of_sustained(slope),
         "cpu" => of_sustained(|phase| figure(Some(100.0 * phase.cpu_seconds / phase.seconds))),
         "cpu_max" => of_sustained(|phase| figure(most(&phase.readings, |r| r.cpu_percent))),
-        "cpu_waking" => of_sustained(|phase| {
-            let both = phase.wake_up_seconds.zip(phase.wakeups);
-            let Some((seconds, wakeups)) = both else {
-                return Figure::default();
-            };
+        "cpu_waking" => of_sustained(|phase| waking(phase, phase.wake_up_seconds, "does nothing")),
+        "cpu_fetching" => {
+            of_sustained(|phase| waking(phase, phase.fetch_seconds, "reads as much as the weights"))
+        }
+        "cpu_dense" => measured.phase("dense").map_or(Figure::default(), |phase| {
+            let frames = phase.frames_scored.max(1) as f64;
             noted(
-                Some(100.0 * seconds * wakeups as f64 / phase.seconds),
-                format!(
-                    "{:.0} us a wake-up of a thread that does nothing",
-                    seconds * 1e6
-                ),
+                Some(phase.cpu_seconds / frames * 1e6),
+                format!("at {:.0} rows/s", phase.rows_per_second),
             )
         }),
         "latency_mean" => of_sustained(|phase| {
@@ -249,6 +247,17 @@ fn age(phase: &Phase, share: f64) -> Figure {
     figure(age.map(|age| age.as_secs_f64() * 1e3))
 }
 
+/// Wake-ups as many as the service's, of a thread that takes `seconds` for each.
+fn waking(phase: &Phase, seconds: Option<f64>, does: &str) -> Figure {
+    let Some((seconds, wakeups)) = seconds.zip(phase.wakeups) else {
+        return Figure::default();
+    };
+    noted(
+        Some(100.0 * seconds * wakeups as f64 / phase.seconds),
+        format!("{:.0} us a wake-up of a thread that {does}", seconds * 1e6),
+    )
+}
+
 /// A slope of which nothing is left beyond twice its error, or that is below what the allocator
 /// does, counts as none.
 fn slope(phase: &Phase) -> Figure {
@@ -338,6 +347,7 @@ mod tests {
         near("cpu", 2.0);
         near("cpu_max", 3.0);
         near("cpu_waking", 0.5);
+        near("cpu_fetching", 0.8);
         near("latency_p50", 0.1);
         near("throughput", 100.0);
         near("streamed", 80_000.0);

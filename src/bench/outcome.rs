@@ -127,6 +127,9 @@ pub struct Phase {
     /// Of a thread that does nothing but wake as often as rows come; `None` where they come seldom.
     #[serde(default)]
     pub wake_up_seconds: Option<f64>,
+    /// Of one that then reads as much memory as the model's weights take.
+    #[serde(default)]
+    pub fetch_seconds: Option<f64>,
 }
 
 /// One look at the service and the machine.

@@ -151,6 +151,7 @@ fn phase(plan: Plan, before: &Counts, after: Counts, sums: Sums) -> Phase {
         cgroup_peak_bytes: None,
         foreign_cores: sums.foreign_cores,
         wake_up_seconds: None,
+        fetch_seconds: None,
     }
 }
 

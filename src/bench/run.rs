@@ -26,7 +26,7 @@ use crate::clock::{Clock, SystemClock};
 use crate::engine::torch::{TorchConfig, locate};
 use crate::health::Probe;
 use crate::histogram::Histogram;
-use crate::model::{ModelError, ModelFile};
+use crate::model::{ModelError, ModelFile, Network};
 
 /// Alarms published over the broker.
 const ALARMS: u64 = 500;
@@ -343,10 +343,20 @@ impl Bench<'_> {
         if times >= LEAST_WAKE_UPS && !self.interrupt.came() {
             // Right after, so that it is of the same minute of a shared machine.
             let times = u32::try_from(times).unwrap_or(u32::MAX);
-            let took = wake_up(plan.period, times);
-            phase.wake_up_seconds = took.map(|took| took.as_secs_f64());
+            let took = wake_up(plan.period, times, self.weights());
+            phase.wake_up_seconds = took.map(|took| took.alone.as_secs_f64());
+            let fetched = took.filter(|_| self.weights() > 0);
+            phase.fetch_seconds = fetched.map(|took| took.fetching.as_secs_f64());
         }
         measured.phases.push(phase);
+    }
+
+    /// How many numbers the model is made of; 0 where that is not known.
+    fn weights(&self) -> usize {
+        match &self.model.network {
+            Network::GraphLstm(network) => network.parameter_count(),
+            Network::Foreign { .. } => 0,
+        }
     }
 
     fn model_facts(&self) -> ModelFacts {

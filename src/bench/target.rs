@@ -152,6 +152,8 @@ pub const TARGETS: &[Target] = &[
     ),
     seed_only(lower("cpu_max", "CPU, busiest second", "%"), 40.0),
     lower("cpu_waking", "CPU, waking alone", "%"),
+    lower("cpu_fetching", "CPU, waking + weights", "%"),
+    lower("cpu_dense", "CPU a row, dense", "us"),
     seed(lower("latency_mean", "latency, mean", "ms"), 10.0, 50.0),
     lower("latency_p50", "latency, p50", "ms"),
     seed_only(lower("latency_p95", "latency, p95", "ms"), 20.0),
