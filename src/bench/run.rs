@@ -343,19 +343,20 @@ impl Bench<'_> {
         if times >= LEAST_WAKE_UPS && !self.interrupt.came() {
             // Right after, so that it is of the same minute of a shared machine.
             let times = u32::try_from(times).unwrap_or(u32::MAX);
-            let took = wake_up(plan.period, times, self.weights());
+            let weights = self.weights();
+            let took = wake_up(plan.period, times, weights.unwrap_or(0));
             phase.wake_up_seconds = took.map(|took| took.alone.as_secs_f64());
-            let fetched = took.filter(|_| self.weights() > 0);
-            phase.fetch_seconds = fetched.map(|took| took.fetching.as_secs_f64());
+            let fetched = took.zip(weights);
+            phase.fetch_seconds = fetched.map(|(took, _)| took.fetching.as_secs_f64());
         }
         measured.phases.push(phase);
     }
 
-    /// How many numbers the model is made of; 0 where that is not known.
-    fn weights(&self) -> usize {
+    /// How many numbers the model is made of; none where that is not known.
+    fn weights(&self) -> Option<usize> {
         match &self.model.network {
-            Network::GraphLstm(network) => network.parameter_count(),
-            Network::Foreign { .. } => 0,
+            Network::GraphLstm(network) => Some(network.parameter_count()),
+            Network::Foreign { .. } => None,
         }
     }
 
