@@ -2,7 +2,7 @@
 //!
 //! Three steps: each file is read and checked key by key (`fragment`), the files become one
 //! (`merge`), and that becomes validated [`Settings`] (`build`). `schema` is the table of all keys
-//! that drives them. Every mistake is found in one run and names its file, line and key.
+//! (`key`) that drives them. Every mistake is found in one run and names its file, line and key.
 //!
 //! Imports `register` only; only `appliance`, `cli` and `daemon` import it.
 
@@ -11,6 +11,7 @@ pub mod appliance;
 mod build;
 mod endpoint;
 mod fragment;
+pub mod key;
 mod layers;
 mod merge;
 mod mistake;

@@ -22,8 +22,10 @@ mod made_up;
 mod pace;
 mod post;
 mod prepare;
+mod reload;
 mod reporter;
 mod session;
+mod signals;
 mod site;
 mod sources;
 mod status;
@@ -32,12 +34,10 @@ mod tap;
 mod task;
 mod view;
 
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::time::Duration;
 
 use anyhow::Context;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-use tokio::task::JoinHandle;
 use tokio::time::Instant;
 
 pub use sources::SourceConfig;
@@ -53,7 +53,9 @@ use desk::Desk;
 use infer::Order;
 use learned::Learned;
 use prepare::Prepared;
+use reload::Reload;
 use session::Session;
+use signals::{Asked, Signals};
 use site::Site;
 use view::View;
 
@@ -360,93 +362,6 @@ async fn looked_at<T>(
         tokio::select! {
             done = &mut work => return done,
             () = at(every.map(|every| Instant::now() + every)) => look(),
-        }
-    }
-}
-
-/// Reads the configuration again, on a thread of its own: a torch model may take seconds.
-struct Reload {
-    config: PathBuf,
-    root: PathBuf,
-    loading: Option<JoinHandle<anyhow::Result<Prepared>>>,
-    /// Asked for again meanwhile: the file may have changed since it was read.
-    again: bool,
-}
-
-impl Reload {
-    fn new(config: &Path, root: &Path) -> Self {
-        Reload {
-            config: config.to_owned(),
-            root: root.to_owned(),
-            loading: None,
-            again: false,
-        }
-    }
-
-    fn is_under_way(&self) -> bool {
-        self.loading.is_some()
-    }
-
-    fn ask(&mut self) {
-        if self.loading.is_some() {
-            self.again = true;
-            return;
-        }
-        systemd::reloading();
-        log::info!(target: "daemon", "reading {} again", self.config.display());
-        let (config, root) = (self.config.clone(), self.root.clone());
-        let load = move || Prepared::load(&config, &root);
-        self.loading = Some(tokio::task::spawn_blocking(load));
-    }
-
-    /// What the loading gives, once there is any.
-    async fn done(&mut self) -> anyhow::Result<Prepared> {
-        let Some(loading) = &mut self.loading else {
-            return std::future::pending().await;
-        };
-        let loaded = loading.await.context("reading the configuration broke");
-        self.loading = None;
-        loaded?
-    }
-
-    /// Whether it has to be done once more; then it is begun.
-    fn again(&mut self) -> bool {
-        let again = std::mem::take(&mut self.again);
-        if again {
-            self.ask();
-        }
-        again
-    }
-}
-
-/// The signals that the service answers to.
-struct Signals {
-    terminate: Signal,
-    interrupt: Signal,
-    hangup: Signal,
-}
-
-/// What a signal asks for.
-enum Asked {
-    Stop(&'static str),
-    Reload,
-}
-
-impl Signals {
-    fn new() -> anyhow::Result<Self> {
-        let catch = |kind| signal(kind).context("cannot catch signals");
-        Ok(Signals {
-            terminate: catch(SignalKind::terminate())?,
-            interrupt: catch(SignalKind::interrupt())?,
-            hangup: catch(SignalKind::hangup())?,
-        })
-    }
-
-    async fn next(&mut self) -> Asked {
-        tokio::select! {
-            _ = self.terminate.recv() => Asked::Stop("SIGTERM"),
-            _ = self.interrupt.recv() => Asked::Stop("SIGINT"),
-            _ = self.hangup.recv() => Asked::Reload,
         }
     }
 }

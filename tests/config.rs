@@ -12,7 +12,8 @@ use std::process::ExitCode;
 use std::time::Duration;
 
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
-use anomalyd::config::schema::{self, Presence};
+use anomalyd::config::key::{Presence, documentation_row};
+use anomalyd::config::schema;
 use anomalyd::config::{self, Listen, Password, Severity, SourceSettings};
 use anomalyd::register::{RegisterTable, RegisterType, WordOrder};
 use proptest::prelude::*;
@@ -288,7 +289,7 @@ fn the_documentation_lists_every_key_as_the_program_knows_it() {
     let known: Vec<String> = schema::every_key()
         .iter()
         .filter(|(_, key)| key.shape.keys().is_none())
-        .map(|(path, key)| schema::documentation_row(path, key))
+        .map(|(path, key)| documentation_row(path, key))
         .collect();
     for row in &known {
         assert!(

@@ -13,7 +13,8 @@ use std::process::Command;
 
 use anomalyd::appliance::{Outcome, Steps};
 use anomalyd::cli::check_config::{self, CheckConfigArgs};
-use anomalyd::config::{appliance as table, schema};
+use anomalyd::config::appliance as table;
+use anomalyd::config::key::documentation_row;
 use machine::{
     KEY, Machine, REPOSITORY, SECRET, has_secret, prepared, sensors_of, taken_over, whole_file,
 };
@@ -544,7 +545,7 @@ fn the_documentation_lists_every_key_as_the_program_knows_it() {
         .collect();
     let known: Vec<String> = table::APPLIANCE
         .iter()
-        .map(|key| schema::documentation_row(&format!("{}.{}", table::TABLE, key.name), key))
+        .map(|key| documentation_row(&format!("{}.{}", table::TABLE, key.name), key))
         .collect();
     assert_eq!(listed, known);
 }

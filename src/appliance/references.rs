@@ -6,7 +6,8 @@ use std::ops::Range;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
-use crate::config::schema::{self, Key, Shape};
+use crate::config::key::{Key, Shape};
+use crate::config::schema;
 
 /// What a file is for decides where it goes and who may read it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

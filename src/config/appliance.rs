@@ -8,9 +8,9 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::fragment;
+use super::key::{Key, Presence, Shape, key};
 use super::mistake::{Mistake, Place};
 use super::rules::{self, Rule};
-use super::schema::{Key, Presence, Shape, key};
 use super::value::{Base, Section, Value, quote};
 
 /// The table's name.

@@ -1,6 +1,6 @@
 //! Step 1: one file as it stands, every key of it checked by itself.
 //!
-//! What is wrong is reported and left out, so that one run finds every mistake. Imports `schema`,
+//! What is wrong is reported and left out, so that one run finds every mistake. Imports `key`, `schema`,
 //! `appliance`, `value`, `suggest` and `mistake`.
 
 use std::collections::BTreeSet;
@@ -11,9 +11,10 @@ use toml::Spanned;
 use toml::de::{DeTable, DeValue};
 
 use super::appliance::{self, APPLIANCE};
+use super::key::{Key, Shape};
 use super::mistake::{Mistake, Place};
 use super::rules::Rule;
-use super::schema::{Key, Shape, TOP, every_key};
+use super::schema::{TOP, every_key};
 use super::suggest::nearest;
 use super::value::{Base, Section, Value, checked, quote, wrong_type};
 

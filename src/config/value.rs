@@ -1,5 +1,5 @@
 //! Checked values of the configuration file, each with the place it came from, and the check of
-//! one TOML value against one shape. Imports `schema`, `suggest` and `mistake`.
+//! one TOML value against one shape. Imports `key`, `suggest` and `mistake`.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
@@ -8,8 +8,8 @@ use std::time::Duration;
 
 use toml::de::DeValue;
 
+use super::key::Shape;
 use super::mistake::Place;
-use super::schema::Shape;
 use super::suggest::nearest;
 
 /// A wanted value of a JSON field: `where = { id = 42 }`.
@@ -282,7 +282,8 @@ fn short(number: &str) -> String {
 
 #[cfg(test)]
 mod tests {
-    use super::super::schema::{Presence, every_key};
+    use super::super::key::Presence;
+    use super::super::schema::every_key;
     use super::*;
 
     fn check(path: &str, toml: &str) -> Result<Value, String> {

@@ -8,6 +8,7 @@
 //! A file that a power cut tore is set aside and never keeps the service from starting; a disk that
 //! cannot be written leaves messages in memory. Synchronous. Imports `record` and `lane`.
 
+mod files;
 mod lane;
 mod record;
 

@@ -1,6 +1,6 @@
 //! One table of the merged file, with the schema's defaults for what was not set.
 //!
-//! Imports `schema`, `value` and `mistake`.
+//! Imports `key`, `value` and `mistake`.
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -9,8 +9,8 @@ use jiff::tz::TimeZone;
 use toml::de::DeValue;
 
 use super::Surroundings;
+use crate::config::key::{Key, Presence, Shape};
 use crate::config::mistake::{Mistake, Place};
-use crate::config::schema::{Key, Presence, Shape};
 use crate::config::value::{Section, Value, checked};
 
 /// One table of the merged file.

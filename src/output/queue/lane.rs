@@ -1,5 +1,5 @@
 //! One lane of the queue: its files, what of them is delivered, and where sending stands.
-//! Imports `durable` and `record`.
+//! Imports `durable`, `files` and `record`.
 
 use std::collections::VecDeque;
 use std::fs::{self, File, OpenOptions};
@@ -7,13 +7,10 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
+use super::files;
 use super::record::{self, Kind, Record};
 use crate::durable;
 
-/// A whole file is read at the start; one that is larger is not ours.
-const LONGEST_FILE: u64 = 64 << 20;
-/// Files that were set aside and are kept.
-const ASIDE: u32 = 3;
 /// A file of which all is delivered is emptied from this size on.
 const SPENT_BYTES: u64 = 32 * 1024;
 
@@ -69,7 +66,7 @@ impl Lane {
         lane.folder = Some(folder.to_owned());
         lane.part_bytes = part_bytes;
         let mut found = Found::default();
-        for path in files(folder, name)? {
+        for path in files::list(folder, name)? {
             lane.take_file(path, &mut found)?;
         }
         let delivered = lane.delivered;
@@ -101,8 +98,8 @@ impl Lane {
     pub fn check(folder: &Path, name: &str) -> io::Result<(Found, usize)> {
         let mut found = Found::default();
         let (mut delivered, mut numbers) = (0, Vec::new());
-        for path in files(folder, name)? {
-            let bytes = read_file(&path)?;
+        for path in files::list(folder, name)? {
+            let bytes = files::read(&path)?;
             let (records, lost) = record::read_all(&bytes);
             found.files += 1;
             found.damaged += usize::from(lost > 0);
@@ -120,7 +117,7 @@ impl Lane {
     }
 
     fn take_file(&mut self, path: PathBuf, found: &mut Found) -> io::Result<()> {
-        let mut bytes = read_file(&path)?;
+        let mut bytes = files::read(&path)?;
         found.files += 1;
         let (records, lost) = record::read_all(&bytes);
         if lost > 0 {
@@ -128,7 +125,7 @@ impl Lane {
             for (_, record) in &records {
                 record.write(&mut whole);
             }
-            set_aside(&path, &whole)?;
+            files::set_aside(&path, &whole)?;
             found.damaged += 1;
             found.lost_bytes += lost;
             bytes = whole;
@@ -264,9 +261,11 @@ impl Lane {
         if self.parts.back().is_some_and(|part| !full(part)) {
             return Ok(());
         }
-        let number = self.parts.back().and_then(|part| number(&part.path));
-        let number = number.unwrap_or(0) + 1;
-        let path = folder.join(format!("{}-{number:010}.q", self.name));
+        let path = files::behind(
+            self.parts.back().map(|part| part.path.as_path()),
+            &folder,
+            self.name,
+        );
         let mut start = Vec::new();
         Record {
             kind: Kind::Delivered,
@@ -418,49 +417,4 @@ impl Lane {
         self.part_bytes = usual;
         begun
     }
-}
-
-/// The lane's files, oldest first.
-fn files(folder: &Path, name: &str) -> io::Result<Vec<PathBuf>> {
-    let mut files = Vec::new();
-    for entry in fs::read_dir(folder)? {
-        let path = entry?.path();
-        let own = path
-            .file_stem()
-            .and_then(|stem| stem.to_str())
-            .and_then(|stem| stem.rsplit_once('-'))
-            .is_some_and(|(before, _)| before == name);
-        if own && path.extension().is_some_and(|end| end == "q") && number(&path).is_some() {
-            files.push(path);
-        }
-    }
-    files.sort_by_key(|path| number(path));
-    Ok(files)
-}
-
-fn number(path: &Path) -> Option<u64> {
-    let stem = path.file_stem()?.to_str()?;
-    stem.rsplit_once('-')?.1.parse().ok()
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    let mut bytes = Vec::new();
-    File::open(path)?
-        .take(LONGEST_FILE)
-        .read_to_end(&mut bytes)?;
-    Ok(bytes)
-}
-
-/// Puts `whole` in the place of the file, and keeps what it was beside it.
-fn set_aside(path: &Path, whole: &[u8]) -> io::Result<()> {
-    let beside = |number: u32| {
-        let mut name = path.file_name().unwrap_or_default().to_owned();
-        name.push(format!(".bad-{number}"));
-        path.with_file_name(name)
-    };
-    let free = (1..=ASIDE).map(beside).find(|place| !place.exists());
-    if let Some(place) = free {
-        fs::copy(path, place)?;
-    }
-    durable::replace(path, whole)
 }
