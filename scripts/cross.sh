@@ -15,7 +15,7 @@ cd "$(dirname "$0")/.."
 
 [ "$(dpkg --print-foreign-architectures | grep -cx arm64)" = 1 ] || {
     as_root dpkg --add-architecture arm64
-    as_root apt-get update -q
+    apt_get update
 }
 rust=rustc-web library=libstd-rust-web-dev:arm64
 . /etc/os-release

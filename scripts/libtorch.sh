@@ -9,19 +9,11 @@
 # The last lines of its output name the folders; scripts/build-torch.sh uses them.
 set -eu
 
+. "$(dirname "$0")/packages.sh"
 . "$(dirname "$0")/libtorch-paths.sh"
 
 say() { echo "libtorch.sh: $*"; }
 fail() { echo "libtorch.sh: $*" >&2; exit 1; }
-
-as_root() {
-    if [ "$(id -u)" = 0 ]; then
-        "$@"
-    else
-        command -v sudo >/dev/null || fail "'$*' needs root and there is no sudo: run this script as root"
-        sudo "$@"
-    fi
-}
 
 # openblas is named because libtorch's own dependency is satisfied by the reference BLAS, with which
 # training takes a third longer; the serial build because a process has a core to itself.
@@ -29,21 +21,12 @@ packages="libtorch-dev libopenblas0-serial"
 
 if [ "$libtorch_system" = yes ]; then
     # shellcheck disable=SC2086  # a list of packages
-    if dpkg-query -W -f='${db:Status-Status}\n' $packages 2>/dev/null | grep -cx installed | grep -qx 2; then
-        say "$packages: already installed"
-    else
-        say "installing $packages"
-        # shellcheck disable=SC2086
-        as_root apt-get install -y --no-install-recommends $packages
-    fi
+    need_packages $packages
 elif [ -e "$libtorch_root/usr/lib/$libtorch_triplet/libtorch_cpu.so" ] &&
     [ -e "$libtorch_root/usr/lib/$libtorch_triplet/openblas-serial" ]; then
     say "already unpacked in $libtorch_root"
 else
-    if ! command -v mmdebstrap >/dev/null; then
-        say "installing mmdebstrap"
-        as_root apt-get install -y mmdebstrap
-    fi
+    need_packages mmdebstrap
     mkdir -p "$libtorch_cache"
     part="$libtorch_root.part"
     as_root rm -rf "$part"

@@ -15,6 +15,11 @@ as_root() {
     fi
 }
 
+# One at a time: apt fails where another apt is at work, and scripts/test.sh runs scripts side by side.
+apt_get() {
+    as_root flock /run/lock/anomalyd-apt env DEBIAN_FRONTEND=noninteractive apt-get -q "$@"
+}
+
 need_packages() {
     missing=
     for package in "$@"; do
@@ -23,9 +28,9 @@ need_packages() {
     [ -z "$missing" ] && return 0
     echo "installing$missing"
     # The lists of a fresh machine may be absent or old.
-    as_root apt-get update -q
+    apt_get update
     # shellcheck disable=SC2086  # a list of packages
-    as_root env DEBIAN_FRONTEND=noninteractive apt-get install -q -y --no-install-recommends $missing
+    apt_get install -y --no-install-recommends $missing
 }
 
 # Cargo 1.94 or later: the one that is there (rustup's before Debian's), else Debian's. Debian keeps a
@@ -38,7 +43,7 @@ need_cargo() {
         rustup default stable
         cargo_is_new_enough && return 0
     fi
-    as_root apt-get update -q
+    apt_get update
     if apt-cache show cargo-web >/dev/null 2>&1; then
         need_packages cargo-web
     elif apt-cache show rustup >/dev/null 2>&1; then
