@@ -26,7 +26,8 @@ elif [ -e "$libtorch_root/usr/lib/$libtorch_triplet/libtorch_cpu.so" ] &&
     [ -e "$libtorch_root/usr/lib/$libtorch_triplet/openblas-serial" ]; then
     say "already unpacked in $libtorch_root"
 else
-    need_packages mmdebstrap
+    # With gpg mmdebstrap finds out which keyring is Debian 13's, where this system's own is not.
+    need_packages mmdebstrap gpg
     mkdir -p "$libtorch_cache"
     part="$libtorch_root.part"
     as_root rm -rf "$part"

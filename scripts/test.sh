@@ -3,8 +3,8 @@
 #
 #   scripts/test.sh            everything but the virtual machine
 #   scripts/test.sh --quick    only formatting, lints and the tests of this machine
-#   scripts/test.sh --vm       virtual machines: the Debian package, then the card image (amd64), a quarter of an
-#                              hour each, emulated
+#   scripts/test.sh --vm       virtual machines, emulated: the Debian package, a quarter of an hour, then all that
+#                              the card image (amd64) promises, longer
 #
 # CI (.ci/run) runs the first, and of the last the Debian package (scripts/vm-test.sh).
 set -euo pipefail
@@ -25,8 +25,8 @@ esac
 export CARGO_TERM_COLOR=never
 step() { printf '\n=== %s (%ss)\n' "$*" "$SECONDS"; }
 
-# The other architecture and the counting need processors only. They go beside the rest, in what it leaves of them, which
-# is more than half: linking is one thread's work, and the tests mostly wait.
+# The other architecture and the counting need processors only. They go beside the rest, in what it leaves of them: the
+# end of a build is one thread's work, and the tests mostly wait.
 others() {
     scripts/cross.sh test
     scripts/instructions.sh check
@@ -40,13 +40,12 @@ step "format"
 cargo fmt --check
 
 mkdir -p target
-others=
 if [ "$quick" = no ]; then
     export -f others
     # A group of processes of its own, so that all of it ends where the rest fails.
     setsid nice -n 19 bash -euc others >target/others.log 2>&1 &
-    others=$!
-    trap 'kill -- "-$others" 2>/dev/null || true' EXIT
+    beside=$!
+    trap 'kill -- "-$beside" 2>/dev/null || true' EXIT
 fi
 
 step "lints"
@@ -71,8 +70,8 @@ counted=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/
 crossed=0
 if [ "$quick" = no ]; then
     step "aarch64: cross build, unit tests under qemu-user (emulated); instruction counts: x86-64 by valgrind, aarch64 emulated"
-    tail -n +1 -f --pid="$others" target/others.log
-    wait "$others"
+    tail -n +1 -f --pid="$beside" target/others.log
+    wait "$beside"
     trap - EXIT
     crossed=$(awk '/^test result: ok/ {passed += $4} END {print passed + 0}' target/others.log)
 
